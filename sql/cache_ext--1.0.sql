@@ -1,0 +1,193 @@
+/* sql/cache_ext--1.0.sql */
+
+-- complain if the script is sourced in psql rather than run by CREATE EXTENSION
+\echo Use "CREATE EXTENSION cache_ext" to load this file. \quit
+
+GRANT USAGE ON SCHEMA cache_ext TO PUBLIC;
+
+--
+-- Queries
+--
+
+CREATE FUNCTION cache_ext.query(
+	sql text,
+	args text[] DEFAULT '{}',
+	ttl interval DEFAULT NULL,
+	untracked text DEFAULT 'bypass')
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'cache_ext_query'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.query(text, text[], interval, text) IS
+'result of a SELECT, from the cache where it is exact, else from running it';
+
+CREATE FUNCTION cache_ext.query_as(
+	rowtype anyelement,
+	sql text,
+	args text[] DEFAULT '{}',
+	ttl interval DEFAULT NULL,
+	untracked text DEFAULT 'bypass')
+RETURNS SETOF anyelement
+AS 'MODULE_PATHNAME', 'cache_ext_query_as'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.query_as(anyelement, text, text[], interval, text) IS
+'like query, with rows of the type of the first argument';
+
+CREATE FUNCTION cache_ext.explain(
+	sql text,
+	args text[] DEFAULT '{}',
+	untracked text DEFAULT 'bypass',
+	OUT cacheable boolean,
+	OUT reason text,
+	OUT key text,
+	OUT tags text[],
+	OUT tier text,
+	OUT valid boolean,
+	OUT age interval,
+	OUT ttl_left interval,
+	OUT size bigint)
+AS 'MODULE_PATHNAME', 'cache_ext_explain'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.explain(text, text[], text) IS
+'whether and how a SELECT is cached, without running it';
+
+CREATE FUNCTION cache_ext.warm(sql text, args text[] DEFAULT '{}')
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'cache_ext_warm'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.warm(text, text[]) IS
+'runs a SELECT once for each row of a two-dimensional array of arguments so that its results are cached; returns how many are';
+
+CREATE FUNCTION cache_ext.warm_from(sql text, args_sql text)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'cache_ext_warm_from'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.warm_from(text, text) IS
+'like warm, with the arguments that another SELECT returns';
+
+--
+-- Invalidation
+--
+
+CREATE FUNCTION cache_ext.invalidate(relation regclass)
+RETURNS void
+AS 'MODULE_PATHNAME', 'cache_ext_invalidate'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.invalidate(regclass) IS
+'at commit, invalidates every cached result that reads the relation';
+
+CREATE FUNCTION cache_ext.invalidate_all()
+RETURNS void
+AS 'MODULE_PATHNAME', 'cache_ext_invalidate_all'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.invalidate_all() IS
+'at commit, invalidates every cached result of this database';
+
+CREATE FUNCTION cache_ext.invalidate_query(sql text, args text[] DEFAULT '{}')
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'cache_ext_invalidate_query'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.invalidate_query(text, text[]) IS
+'removes one cached result at once; false if there was none';
+
+--
+-- Functions that may be cached
+--
+
+CREATE FUNCTION cache_ext.allow_function(function regprocedure, reads regclass[] DEFAULT '{}')
+RETURNS void
+AS 'MODULE_PATHNAME', 'cache_ext_allow_function'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.allow_function(regprocedure, regclass[]) IS
+'lets results that use a STABLE function be cached; reads names every table it reads';
+
+CREATE FUNCTION cache_ext.disallow_function(function regprocedure)
+RETURNS void
+AS 'MODULE_PATHNAME', 'cache_ext_disallow_function'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.disallow_function(regprocedure) IS
+'takes allow_function back';
+
+CREATE TABLE cache_ext.allowed_functions (
+	function regprocedure PRIMARY KEY,
+	reads regclass[] NOT NULL
+);
+COMMENT ON TABLE cache_ext.allowed_functions IS
+'what allow_function was told; change it only through allow_function and disallow_function';
+SELECT pg_catalog.pg_extension_config_dump('cache_ext.allowed_functions', '');
+GRANT SELECT ON cache_ext.allowed_functions TO PUBLIC;
+
+--
+-- Tracking
+--
+
+CREATE FUNCTION cache_ext.track_statement()
+RETURNS trigger
+AS 'MODULE_PATHNAME', 'cache_ext_track_statement'
+LANGUAGE C;
+COMMENT ON FUNCTION cache_ext.track_statement() IS
+'trigger of tracked tables: notes that the transaction changes the table';
+
+CREATE FUNCTION cache_ext.track_row()
+RETURNS trigger
+AS 'MODULE_PATHNAME', 'cache_ext_track_row'
+LANGUAGE C;
+COMMENT ON FUNCTION cache_ext.track_row() IS
+'trigger of tables tracked with key columns: notes the key values that the transaction changes';
+
+CREATE FUNCTION cache_ext.track(relation regclass, key_columns name[] DEFAULT '{}')
+RETURNS void
+AS 'MODULE_PATHNAME', 'cache_ext_track'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.track(regclass, name[]) IS
+'makes queries of a table cacheable: creates the triggers that notice its changes';
+
+CREATE FUNCTION cache_ext.untrack(relation regclass)
+RETURNS void
+AS 'MODULE_PATHNAME', 'cache_ext_untrack'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.untrack(regclass) IS
+'drops what track created';
+
+CREATE FUNCTION cache_ext.track_schema(schema name)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'cache_ext_track_schema'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.track_schema(name) IS
+'tracks every table of a schema that is not tracked yet; returns how many';
+
+--
+-- Watching
+--
+
+CREATE FUNCTION cache_ext.stats(
+	OUT hits bigint,
+	OUT misses bigint,
+	OUT bypasses bigint,
+	OUT fills bigint,
+	OUT fills_skipped bigint,
+	OUT bad_entries bigint,
+	OUT redis_commands bigint,
+	OUT redis_errors bigint,
+	OUT redis_skipped bigint,
+	OUT invalidations bigint)
+AS 'MODULE_PATHNAME', 'cache_ext_stats'
+LANGUAGE C VOLATILE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION cache_ext.stats() IS
+'counters behind the view stats';
+
+CREATE VIEW cache_ext.stats AS SELECT * FROM cache_ext.stats();
+COMMENT ON VIEW cache_ext.stats IS
+'what the cache did since the server started, summed over all sessions';
+
+--
+-- Privileges: nothing to PUBLIC but what runs with the caller's rights
+--
+
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA cache_ext FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION cache_ext.query(text, text[], interval, text) TO PUBLIC;
+GRANT EXECUTE ON FUNCTION cache_ext.query_as(anyelement, text, text[], interval, text) TO PUBLIC;
+GRANT EXECUTE ON FUNCTION cache_ext.explain(text, text[], text) TO PUBLIC;
+GRANT EXECUTE ON FUNCTION cache_ext.stats() TO PUBLIC;
+GRANT EXECUTE ON FUNCTION cache_ext.track_statement() TO PUBLIC;
+GRANT EXECUTE ON FUNCTION cache_ext.track_row() TO PUBLIC;
+GRANT SELECT ON cache_ext.stats TO PUBLIC;

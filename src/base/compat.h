@@ -1,0 +1,29 @@
+/*
+ * base/compat.h
+ *		Every difference between PostgreSQL versions, as a wrapper or a name.
+ *
+ * No other file tests PG_VERSION_NUM; .ci/run checks it.
+ */
+#ifndef CX_BASE_COMPAT_H
+#define CX_BASE_COMPAT_H
+
+#include "postgres.h"
+
+#if PG_VERSION_NUM < 150000
+#error "cache_ext needs PostgreSQL 15 or newer"
+#endif
+
+#include "storage/proc.h"
+
+/* This process's index into ProcGlobal->allProcs; 17 gave it a name. */
+static inline int
+cx_my_proc_number(void)
+{
+#if PG_VERSION_NUM >= 170000
+	return MyProcNumber;
+#else
+	return MyProc->pgprocno;
+#endif
+}
+
+#endif

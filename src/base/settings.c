@@ -1,0 +1,93 @@
+/*
+ * base/settings.c
+ *		Every setting (GUC) of the extension, in alphabetical order.
+ */
+#include "postgres.h"
+
+#include "base/settings.h"
+
+#include "utils/guc.h"
+
+int			cx_clock_slots = 65536;
+bool		cx_enabled = true;
+char	   *cx_key_prefix = NULL;
+int			cx_max_dirty_keys = 1000;
+int			cx_max_entry_size = 8192;
+int			cx_redis_connect_timeout = 100;
+char	   *cx_redis_password_file = NULL;
+int			cx_redis_timeout = 50;
+char	   *cx_redis_url = NULL;
+int			cx_ttl = 3600;
+double		cx_ttl_jitter = 0.1;
+
+/*
+ * The prefix is the first part of keys that are built with ':' between parts and that people type
+ * in redis-cli, so it is limited to what needs no quoting there.
+ */
+static bool
+check_key_prefix(char **newval, void **extra, GucSource source)
+{
+	if (**newval == '\0' || strlen(*newval) > 64 ||
+		strspn(*newval, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.") !=
+		strlen(*newval))
+	{
+		GUC_check_errdetail("A key prefix is 1 to 64 letters, digits, underscores, hyphens or dots.");
+		return false;
+	}
+	return true;
+}
+
+void
+cx_settings_init(void)
+{
+	DefineCustomIntVariable("cache_ext.clock_slots",
+							"Number of clocks in shared memory that tables and keys hash to.",
+							"Two tags on one clock invalidate each other's entries; 16 bytes each.",
+							&cx_clock_slots, 65536, 64, 16 * 1024 * 1024, PGC_POSTMASTER, 0,
+							NULL, NULL, NULL);
+	DefineCustomBoolVariable("cache_ext.enabled",
+							 "Lets this session's queries use the cache.",
+							 "Writes keep invalidating what they change, whatever this says.",
+							 &cx_enabled, true, PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomStringVariable("cache_ext.key_prefix",
+							   "First part of every key in Redis.", NULL,
+							   &cx_key_prefix, "cache_ext", PGC_SIGHUP, 0,
+							   check_key_prefix, NULL, NULL);
+	DefineCustomIntVariable("cache_ext.max_dirty_keys",
+							"Distinct key values that a transaction marks one by one.",
+							"A transaction that changes more marks the whole table.",
+							&cx_max_dirty_keys, 1000, 0, 1000000, PGC_USERSET, 0,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("cache_ext.max_entry_size",
+							"Largest cached result.", NULL,
+							&cx_max_entry_size, 8192, 1, 512 * 1024, PGC_USERSET, GUC_UNIT_KB,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("cache_ext.redis_connect_timeout",
+							"Longest wait for a connection to Redis.", NULL,
+							&cx_redis_connect_timeout, 100, 1, 60000, PGC_USERSET, GUC_UNIT_MS,
+							NULL, NULL, NULL);
+	DefineCustomStringVariable("cache_ext.redis_password_file",
+							   "File whose first line is the password for Redis.", NULL,
+							   &cx_redis_password_file, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY,
+							   NULL, NULL, NULL);
+	DefineCustomIntVariable("cache_ext.redis_timeout",
+							"Longest time a query waits for answers from Redis.", NULL,
+							&cx_redis_timeout, 50, 1, 60000, PGC_USERSET, GUC_UNIT_MS,
+							NULL, NULL, NULL);
+	DefineCustomStringVariable("cache_ext.redis_url",
+							   "Where Redis is: redis://, rediss:// or unix:// URL; empty for none.",
+							   NULL,
+							   &cx_redis_url, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY,
+							   NULL, NULL, NULL);
+	DefineCustomIntVariable("cache_ext.ttl",
+							"Time after which a cached result expires.",
+							"Results are exact without it; it bounds what unused entries occupy.",
+							&cx_ttl, 3600, 1, 365 * 24 * 3600, PGC_USERSET, GUC_UNIT_S,
+							NULL, NULL, NULL);
+	DefineCustomRealVariable("cache_ext.ttl_jitter",
+							 "Largest fraction of the TTL taken off at random.",
+							 "Keeps entries made together from expiring together.",
+							 &cx_ttl_jitter, 0.1, 0.0, 1.0, PGC_USERSET, 0, NULL, NULL, NULL);
+
+	MarkGUCPrefixReserved("cache_ext");
+}

@@ -1,0 +1,24 @@
+/*
+ * base/settings.h
+ *		Every setting (GUC) of the extension.
+ */
+#ifndef CX_BASE_SETTINGS_H
+#define CX_BASE_SETTINGS_H
+
+#include "postgres.h"
+
+extern int	cx_clock_slots;				/* postmaster: number of clocks */
+extern bool cx_enabled;					/* session: off means that every query is a bypass */
+extern char *cx_key_prefix;				/* sighup: first part of every Redis key */
+extern int	cx_max_dirty_keys;			/* session: distinct keys a transaction marks before they collapse */
+extern int	cx_max_entry_size;			/* session: kB, largest entry stored or read */
+extern int	cx_redis_connect_timeout;	/* session: ms */
+extern char *cx_redis_password_file;	/* sighup: path, or empty */
+extern int	cx_redis_timeout;			/* session: ms a query waits for Redis at most */
+extern char *cx_redis_url;				/* sighup: empty means no Redis */
+extern int	cx_ttl;						/* session: s an entry lives */
+extern double cx_ttl_jitter;			/* session: fraction of ttl taken off at random */
+
+extern void cx_settings_init(void);
+
+#endif

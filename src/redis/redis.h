@@ -1,0 +1,80 @@
+/*
+ * redis/redis.h
+ *		Speaking to Redis: the whole outside face of the layer.
+ *
+ * Nothing here raises an error because of Redis.  The only way out by ereport is an interrupt
+ * (cancel, statement_timeout, termination) or out of memory; the connection is closed by then.
+ */
+#ifndef CX_REDIS_REDIS_H
+#define CX_REDIS_REDIS_H
+
+#include "postgres.h"
+
+typedef enum cx_redis_status
+{
+	CX_REDIS_OK,				/* every reply arrived; single replies may still be errors */
+	CX_REDIS_UNCONFIGURED,		/* redis_url is empty */
+	CX_REDIS_DOWN,				/* breaker open or host name not resolved yet: nothing was tried */
+	CX_REDIS_FAILED				/* connecting, sending or receiving failed or took too long */
+} cx_redis_status;
+
+typedef enum cx_redis_reply_type
+{
+	CX_REDIS_NIL,
+	CX_REDIS_TEXT,				/* status or bulk string: data, length */
+	CX_REDIS_INTEGER,			/* integer */
+	CX_REDIS_ERROR,				/* data, length: what the server said */
+	CX_REDIS_ARRAY				/* elements, element_count */
+} cx_redis_reply_type;
+
+typedef struct cx_redis_reply
+{
+	cx_redis_reply_type type;
+	int64		integer;
+	const char *data;			/* zero-terminated for convenience; may hold zero bytes */
+	size_t		length;
+	struct cx_redis_reply *elements;
+	size_t		element_count;
+} cx_redis_reply;
+
+typedef struct cx_redis_command
+{
+	int			argc;
+	const char *const *argv;
+	const size_t *argvlen;
+} cx_redis_command;
+
+/*
+ * The time that one query may still wait for Redis, in microseconds.  Every call takes what it
+ * waited off it, so that a query waits redis_timeout once, however many calls it makes.
+ */
+typedef struct cx_redis_budget
+{
+	int64		left_us;
+} cx_redis_budget;
+
+extern void cx_redis_init(void);
+
+/* Fills the budget with redis_timeout. */
+extern void cx_redis_budget_start(cx_redis_budget *budget);
+
+/*
+ * Sends count commands in one batch and waits for all replies, connecting first where needed.
+ * replies[] is the caller's; what it points to is allocated in CurrentMemoryContext.  Unless the
+ * status is CX_REDIS_OK, replies[] is undefined and the connection is closed or never was open.
+ * A reply with a string over max_entry_size plus slack counts as CX_REDIS_FAILED.
+ */
+extern cx_redis_status cx_redis_call(const cx_redis_command *commands, int count,
+									 cx_redis_reply *replies, cx_redis_budget *budget);
+
+/* Could a call be tried right now?  Takes no lock and does no I/O. */
+extern bool cx_redis_available(void);
+
+/*
+ * Host names, for the background worker: resolves the host of redis_url where it is a name and
+ * publishes the addresses to backends.  Blocks.  Returns the time after which to call it again,
+ * in milliseconds, or -1 when nothing needs resolving until the settings are reloaded.
+ */
+extern long cx_redis_resolve(void);
+
+#endif
