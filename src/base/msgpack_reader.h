@@ -19,7 +19,11 @@ typedef struct cx_msgpack_reader
 extern void cx_msgpack_reader_start(cx_msgpack_reader *reader, const void *data, size_t length);
 extern bool cx_msgpack_reader_done(const cx_msgpack_reader *reader);
 
-/* Any of the formats that hold such a value is accepted; a count never exceeds the bytes left. */
+/*
+ * Any width that holds the value is accepted: an integer from any of the integer formats, a string
+ * or array with any size of length.  float32 and float64 are different things.  An array's count
+ * never exceeds the bytes left.
+ */
 extern bool cx_msgpack_read_array(cx_msgpack_reader *reader, uint32 *count);
 extern bool cx_msgpack_read_nil(cx_msgpack_reader *reader);
 extern bool cx_msgpack_read_bool(cx_msgpack_reader *reader, bool *value);

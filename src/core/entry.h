@@ -1,0 +1,45 @@
+/*
+ * core/entry.h
+ *		The stored form of an entry: what says whose it is and how old, around rows of any form.
+ *
+ * MessagePack, an array of nine: [format, epoch, lsn, created, expires, key, columns, rows,
+ * checksum].  created and expires are microseconds since 1970 (UTC), key is bin.  columns and rows
+ * are the body, two values that query/row_codec.h knows about and nothing here looks into.
+ * checksum is the CRC-32C of every byte before it, always as a uint32 of five bytes: a stamp with
+ * one wrong bit would serve a stale result, a number with one wrong bit is still a number.
+ */
+#ifndef CX_CORE_ENTRY_H
+#define CX_CORE_ENTRY_H
+
+#include "postgres.h"
+
+#include "core/clock.h"
+
+#include "lib/stringinfo.h"
+#include "utils/timestamp.h"
+
+typedef struct cx_entry
+{
+	cx_stamp	stamp;
+	TimestampTz created;		/* finite */
+	TimestampTz expires;		/* finite */
+	const char *key;
+	uint32		key_length;
+	const char *body;
+	size_t		body_length;
+} cx_entry;
+
+/*
+ * Writing: the header (everything up to the body) into an empty out, then the body by its owner,
+ * then the checksum.  The entry's body fields are not looked at.
+ */
+extern void cx_entry_write_header(StringInfo out, const cx_entry *entry);
+extern void cx_entry_write_checksum(StringInfo out);
+
+/*
+ * Reading bytes that may be hostile: true only if header and checksum are right.  The entry points
+ * into data.  Allocates nothing, raises no error.
+ */
+extern bool cx_entry_read(const char *data, size_t length, cx_entry *entry);
+
+#endif
