@@ -126,15 +126,26 @@ is_write_only(Oid type)
 }
 
 /*
- * PostgreSQL's own types that may come back differently: the declaration of xml; jsonpath goes
+ * PostgreSQL's own types that may come back differently: xml loses its declaration; jsonpath goes
  * through its text; the bounding box of a polygon is computed again, from points where it may have
- * come from a box; an empty tsquery is sent but not received.
+ * come from a box; an empty vector, or an array cast from one, has a dimension that is not received.
  */
 static bool
 is_inexact(Oid type)
 {
-	return type == XMLOID || type == JSONPATHOID || type == POLYGONOID || type == TSQUERYOID ||
-		type >= FirstNormalObjectId;
+	switch (type)
+	{
+		case XMLOID:
+		case JSONPATHOID:
+		case POLYGONOID:
+		case INT2VECTOROID:
+		case OIDVECTOROID:
+		case INT2ARRAYOID:
+		case OIDARRAYOID:
+			return true;
+		default:
+			return false;
+	}
 }
 
 static const char *
@@ -177,12 +188,14 @@ review_type(Oid type, type_review *review)
 	switch (kind)
 	{
 		case TYPTYPE_BASE:
-			part = get_element_type(type);
-			if (OidIsValid(part))
-				return review_type(part, review);
 			if (is_write_only(type))
 				return "a result column's type has no working input function";
 			if (is_inexact(type))
+				review->exact = false;
+			part = get_element_type(type);
+			if (OidIsValid(part))
+				return review_type(part, review);
+			if (type >= FirstNormalObjectId)
 				review->exact = false;
 			return NULL;
 		case TYPTYPE_COMPOSITE:
