@@ -7,30 +7,39 @@
 
 #include "postgres.h"
 
+#include "core/clock.h"
+
 extern void cx_prepared_init(void);
 
 /*
- * PREPARE TRANSACTION is about to run under this gid: its dirty set is stored under it before the
- * prepare record is written.  Call before the command runs, and cx_prepared_forget_gid() after it,
+ * For the utility hook.  PREPARE TRANSACTION is about to run under this gid; call forget after it,
  * whether it failed or not.
  */
 extern void cx_prepared_expect_gid(const char *gid);
 extern void cx_prepared_forget_gid(void);
 
 /*
- * COMMIT PREPARED: begin before the command runs, end after it, on success, error and exit alike.
- * Nothing in between may begin another.
+ * For the utility hook.  COMMIT PREPARED: begin before the command runs, end after it, on success
+ * and error alike (at process exit it is done here).  Not nested.
  */
 extern void cx_prepared_begin_commit(const char *gid);
 extern void cx_prepared_end_commit(void);
 
-/* ROLLBACK PREPARED of this gid has succeeded. */
+/* For the utility hook: ROLLBACK PREPARED of this gid has succeeded. */
 extern void cx_prepared_rolled_back(const char *gid);
 
 /*
- * Looks after prepared transactions that no utility command announced (an apply worker with
- * two_phase): releases the writers marks of those no longer running.  For the background worker;
- * cheap when there are none.
+ * For core/dirty.c.  store: the transaction is going to be prepared and will change these slots
+ * (and those of earlier calls).  stored: it is prepared.  abandon: it failed to be; does nothing
+ * if nothing was stored.
+ */
+extern void cx_prepared_store(TransactionId xid, const cx_slot *slots, int count);
+extern void cx_prepared_stored(void);
+extern void cx_prepared_abandon(void);
+
+/*
+ * For the background worker, every second or so: looks after prepared transactions that no
+ * utility command announces.  Cheap when there are none.
  */
 extern void cx_prepared_sweep(void);
 

@@ -1,0 +1,427 @@
+/*
+ * core/prepared.c
+ *		Two-phase commit: what prepared transactions will change when they commit.
+ *
+ * A prepared transaction commits in another session, perhaps after a restart, so its slots wait in
+ * shared memory under its gid.
+ *
+ * Invariants (rules 9 and 10 of the protocol in core/clock.c):
+ *
+ *	1. A set is in the list before the prepare record is written, and leaves it only when its
+ *	   transaction is seen to run no more.  There is room for every transaction that can be prepared
+ *	   or preparing, so the list never overflows.
+ *	2. writers is not raised while a transaction is prepared (it may stay so for days) but around
+ *	   COMMIT PREPARED: writers + 1, the command, changed_at to the insert position, writers - 1, in
+ *	   this order on error and exit too.
+ *	3. A gid that the list does not know (prepared before a restart) and a set with too many slots
+ *	   count as the global slot.
+ *	4. Where no utility command tells the gid (an apply worker with two_phase) nothing will tell of
+ *	   the commit either: writers is raised at once and stays so until the background worker sees
+ *	   that the transaction is over.  Those found at start keep the global slot pending.
+ *
+ * Lock: state->lock guards the list; clocks are moved outside it.  It is taken in transactions only
+ * before their commit record exists or after they ended.
+ */
+#include "postgres.h"
+
+#include "base/shmem.h"
+#include "base/stop_point.h"
+#include "core/prepared.h"
+
+#include "access/htup_details.h"
+#include "access/twophase.h"
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "executor/executor.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "storage/lwlock.h"
+#include "storage/procarray.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/memutils.h"
+
+#define MAX_SLOTS 64			/* of one prepared transaction; more count as the global one */
+#define APPLY_WORKER_GID "pg_gid_"	/* what TwoPhaseTransactionGid() makes */
+
+typedef struct prepared_set
+{
+	TransactionId xid;			/* invalid: free */
+	char		gid[GIDSIZE];	/* empty: not announced, writers is raised (invariant 4) */
+	int			slot_count;
+	cx_slot		slots[MAX_SLOTS];
+} prepared_set;
+
+typedef struct prepared_state
+{
+	LWLock		lock;
+	bool		start_pending;	/* global slot raised since the start; the worker's field */
+	bool		start_found;	/* an apply worker's transaction was among those found */
+	int			room;
+	prepared_set sets[FLEXIBLE_ARRAY_MEMBER];
+} prepared_state;
+
+static prepared_state *state = NULL;
+
+static char expected_gid[GIDSIZE];	/* of the PREPARE TRANSACTION being run, or empty */
+static prepared_set *my_set = NULL; /* stored, not prepared yet */
+
+/* the COMMIT PREPARED being run */
+static bool committing = false;
+static char committing_gid[GIDSIZE];
+static cx_slot *committing_slots = NULL;	/* TopMemoryContext, reused */
+static int	committing_room = 0;
+static int	committing_count = 0;
+
+static int
+set_room(void)
+{
+	return max_prepared_xacts > 0 ? max_prepared_xacts + MaxBackends : 0;
+}
+
+static Size
+prepared_size(void)
+{
+	return add_size(offsetof(prepared_state, sets), mul_size(sizeof(prepared_set), set_room()));
+}
+
+static void
+prepared_create(void *area)
+{
+	prepared_state *fresh = area;
+
+	LWLockInitialize(&fresh->lock, LWLockNewTrancheId());
+	fresh->room = set_room();
+	for (int i = 0; i < fresh->room; i++)
+		fresh->sets[i].xid = InvalidTransactionId;
+
+	/* until the worker has looked at what was prepared before this start */
+	fresh->start_pending = fresh->room > 0;
+	if (fresh->start_pending)
+		cx_clock_writers_add(CX_SLOT_GLOBAL);
+}
+
+static void
+prepared_attach(void *area)
+{
+	state = area;
+	LWLockRegisterTranche(state->lock.tranche, "cache_ext prepared");
+}
+
+static const cx_shmem_area prepared_area = {
+	"cache_ext prepared transactions", prepared_size, prepared_create, prepared_attach
+};
+
+void
+cx_prepared_init(void)
+{
+	cx_shmem_register(&prepared_area);
+}
+
+/*
+ * PREPARE TRANSACTION
+ */
+
+void
+cx_prepared_expect_gid(const char *gid)
+{
+	strlcpy(expected_gid, gid, sizeof(expected_gid));
+}
+
+void
+cx_prepared_forget_gid(void)
+{
+	expected_gid[0] = '\0';
+}
+
+/* Frees what is over.  Caller holds the lock. */
+static prepared_set *
+free_set(void)
+{
+	for (int pass = 0; pass < 2; pass++)
+	{
+		for (int i = 0; i < state->room; i++)
+		{
+			prepared_set *set = &state->sets[i];
+
+			if (pass == 1 && set->gid[0] != '\0' && TransactionIdIsValid(set->xid) &&
+				!TransactionIdIsInProgress(set->xid))
+				set->xid = InvalidTransactionId;
+			if (!TransactionIdIsValid(set->xid))
+				return set;
+		}
+	}
+	return NULL;
+}
+
+static void
+add_slot(prepared_set *set, cx_slot slot)
+{
+	if (set->slot_count == MAX_SLOTS)
+		slot = CX_SLOT_GLOBAL;
+
+	/* raised one by one: each that is in the list is raised exactly once */
+	if (set->gid[0] == '\0')
+		cx_clock_writers_add(slot);
+
+	if (set->slot_count == MAX_SLOTS)
+	{
+		if (set->slots[0] == CX_SLOT_GLOBAL)
+		{
+			if (set->gid[0] == '\0')
+				cx_clock_writers_remove(slot);
+			return;
+		}
+		/* the global slot takes the first one's place */
+		if (set->gid[0] == '\0')
+			cx_clock_writers_remove(set->slots[0]);
+		set->slots[0] = CX_SLOT_GLOBAL;
+		return;
+	}
+	set->slots[set->slot_count++] = slot;
+}
+
+/* Rule 9. */
+void
+cx_prepared_store(TransactionId xid, const cx_slot *slots, int count)
+{
+	if (state->room == 0)
+		return;					/* PREPARE is about to fail */
+
+	LWLockAcquire(&state->lock, LW_EXCLUSIVE);
+	if (my_set == NULL)
+	{
+		my_set = free_set();
+		if (my_set == NULL)
+		{
+			LWLockRelease(&state->lock);
+			elog(ERROR, "no room for another prepared transaction");
+		}
+		strlcpy(my_set->gid, expected_gid, GIDSIZE);
+		my_set->slot_count = 0;
+		my_set->xid = xid;
+	}
+	for (int i = 0; i < count; i++)
+		add_slot(my_set, slots[i]);
+	LWLockRelease(&state->lock);
+}
+
+void
+cx_prepared_stored(void)
+{
+	my_set = NULL;
+}
+
+/* A failed PREPARE removes its own set only, not another's under the same gid. */
+void
+cx_prepared_abandon(void)
+{
+	if (my_set == NULL)
+		return;
+	LWLockAcquire(&state->lock, LW_EXCLUSIVE);
+	if (my_set->gid[0] == '\0')
+		for (int i = 0; i < my_set->slot_count; i++)
+			cx_clock_writers_remove(my_set->slots[i]);
+	my_set->xid = InvalidTransactionId;
+	LWLockRelease(&state->lock);
+	my_set = NULL;
+}
+
+/*
+ * COMMIT PREPARED, ROLLBACK PREPARED
+ */
+
+static void
+end_commit_at_exit(int code, Datum arg)
+{
+	cx_prepared_end_commit();
+}
+
+/* Rule 10. */
+void
+cx_prepared_begin_commit(const char *gid)
+{
+	static bool at_exit = false;
+	int			count = 0;
+
+	if (!at_exit)
+	{
+		before_shmem_exit(end_commit_at_exit, (Datum) 0);
+		at_exit = true;
+	}
+	if (committing_slots == NULL)
+	{
+		committing_room = Max(state->room, 1) * MAX_SLOTS;
+		committing_slots = MemoryContextAllocHuge(TopMemoryContext,
+												  sizeof(cx_slot) * committing_room);
+	}
+	strlcpy(committing_gid, gid, GIDSIZE);
+
+	LWLockAcquire(&state->lock, LW_SHARED);
+	for (int i = 0; i < state->room; i++)
+	{
+		const prepared_set *set = &state->sets[i];
+
+		if (!TransactionIdIsValid(set->xid) || strcmp(set->gid, committing_gid) != 0)
+			continue;
+		memcpy(committing_slots + count, set->slots, sizeof(cx_slot) * set->slot_count);
+		count += set->slot_count;
+	}
+	LWLockRelease(&state->lock);
+
+	if (count == 0)
+		committing_slots[count++] = CX_SLOT_GLOBAL;
+
+	committing = true;
+	for (committing_count = 0; committing_count < count; committing_count++)
+		cx_clock_writers_add(committing_slots[committing_count]);
+}
+
+void
+cx_prepared_end_commit(void)
+{
+	XLogRecPtr	now;
+
+	if (!committing)
+		return;
+	committing = false;
+	CX_STOP(CX_STOP_PREPARED_COMMITTED);
+
+	now = GetXLogInsertRecPtr();
+	for (int i = 0; i < committing_count; i++)
+	{
+		cx_clock_raise(committing_slots[i], now);
+		cx_clock_writers_remove(committing_slots[i]);
+	}
+	cx_prepared_rolled_back(committing_gid);
+}
+
+/* Forgets the sets of a gid whose transactions are over. */
+void
+cx_prepared_rolled_back(const char *gid)
+{
+	LWLockAcquire(&state->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < state->room; i++)
+	{
+		prepared_set *set = &state->sets[i];
+
+		if (TransactionIdIsValid(set->xid) && strncmp(set->gid, gid, GIDSIZE - 1) == 0 &&
+			!TransactionIdIsInProgress(set->xid))
+			set->xid = InvalidTransactionId;
+	}
+	LWLockRelease(&state->lock);
+}
+
+/*
+ * What no utility command announces (invariant 4)
+ */
+
+/* Releases the sets of apply workers whose transactions are over. */
+static void
+release_unannounced(void)
+{
+	LWLockAcquire(&state->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < state->room; i++)
+	{
+		prepared_set *set = &state->sets[i];
+		XLogRecPtr	now;
+
+		if (!TransactionIdIsValid(set->xid) || set->gid[0] != '\0' ||
+			TransactionIdIsInProgress(set->xid))
+			continue;
+		now = GetXLogInsertRecPtr();
+		for (int s = 0; s < set->slot_count; s++)
+		{
+			cx_clock_raise(set->slots[s], now);
+			cx_clock_writers_remove(set->slots[s]);
+		}
+		set->xid = InvalidTransactionId;
+	}
+	LWLockRelease(&state->lock);
+}
+
+static bool
+is_listed(TransactionId xid)
+{
+	bool		found = false;
+
+	LWLockAcquire(&state->lock, LW_SHARED);
+	for (int i = 0; i < state->room && !found; i++)
+		found = TransactionIdEquals(state->sets[i].xid, xid);
+	LWLockRelease(&state->lock);
+	return found;
+}
+
+/*
+ * Is a transaction prepared that an apply worker prepared before this start?  The list of prepared
+ * transactions is private to twophase.c; the function behind pg_prepared_xacts is the way to it,
+ * and it needs no database.
+ */
+static bool
+apply_worker_left_prepared(void)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "cache_ext prepared",
+												  ALLOCSET_SMALL_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	ExprContext *econtext = CreateStandaloneExprContext();
+	ReturnSetInfo result = {.type = T_ReturnSetInfo, .econtext = econtext,
+							.allowedModes = SFRM_ValuePerCall};
+	FmgrInfo	function;
+	bool		found = false;
+
+	LOCAL_FCINFO(fcinfo, 0);
+
+	memset(&function, 0, sizeof(function));
+	function.fn_addr = pg_prepared_xact;
+	function.fn_strict = true;
+	function.fn_retset = true;
+	function.fn_mcxt = context;
+	InitFunctionCallInfoData(*fcinfo, &function, 0, InvalidOid, NULL, (Node *) &result);
+
+	for (;;)
+	{
+		Datum		row;
+		HeapTupleHeader tuple;
+		bool		isnull;
+		TransactionId xid;
+		char	   *gid;
+
+		fcinfo->isnull = false;
+		row = FunctionCallInvoke(fcinfo);
+		if (result.isDone == ExprEndResult)
+			break;
+		tuple = DatumGetHeapTupleHeader(row);
+		xid = DatumGetTransactionId(GetAttributeByNum(tuple, 1, &isnull));
+		gid = TextDatumGetCString(GetAttributeByNum(tuple, 2, &isnull));
+		if (strncmp(gid, APPLY_WORKER_GID, strlen(APPLY_WORKER_GID)) == 0 && !is_listed(xid))
+			found = true;
+	}
+
+	FreeExprContext(econtext, true);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+	return found;
+}
+
+void
+cx_prepared_sweep(void)
+{
+	if (state->room == 0 || RecoveryInProgress())
+		return;
+
+	if (state->start_pending)
+	{
+		if (apply_worker_left_prepared())
+			state->start_found = true;
+		else
+		{
+			/* what was found and is gone has committed unannounced, for all we know */
+			if (state->start_found)
+				cx_clock_raise(CX_SLOT_GLOBAL, GetXLogInsertRecPtr());
+			cx_clock_writers_remove(CX_SLOT_GLOBAL);
+			state->start_pending = false;
+		}
+	}
+	release_unannounced();
+}

@@ -1,0 +1,161 @@
+/*
+ * core/redis_tier.c
+ *		Entries in Redis, by the hash of their key.
+ *
+ * Redis may answer anything at any time: nothing, an entry from before a restart, another key's
+ * entry, bytes that are no entry.  What is returned as found has a right checksum, this format and
+ * exactly this key; whether it is still exact is for the clocks to say.
+ *
+ * Lock: none; the time of the last log message about bad bytes is an atomic in shared memory.
+ */
+#include "postgres.h"
+
+#include "base/counters.h"
+#include "base/settings.h"
+#include "base/shmem.h"
+#include "core/redis_tier.h"
+
+#include "access/xlog.h"
+#include "common/cryptohash.h"
+#include "common/sha2.h"
+#include "miscadmin.h"
+#include "port/atomics.h"
+#include "utils/timestamp.h"
+
+#define LOG_EVERY_US (60 * USECS_PER_SEC)
+
+static pg_atomic_uint64 *last_logged = NULL;
+
+static Size
+tier_size(void)
+{
+	return sizeof(pg_atomic_uint64);
+}
+
+static void
+tier_create(void *area)
+{
+	pg_atomic_init_u64(area, 0);
+}
+
+static void
+tier_attach(void *area)
+{
+	last_logged = area;
+}
+
+static const cx_shmem_area tier_area = {
+	"cache_ext redis tier", tier_size, tier_create, tier_attach
+};
+
+void
+cx_redis_tier_init(void)
+{
+	cx_shmem_register(&tier_area);
+}
+
+char *
+cx_redis_tier_name(const char *key, size_t key_length)
+{
+	uint8		digest[PG_SHA256_DIGEST_LENGTH];
+	char		hex[PG_SHA256_DIGEST_LENGTH * 2 + 1];
+	pg_cryptohash_ctx *context = pg_cryptohash_create(PG_SHA256);
+
+	if (context == NULL || pg_cryptohash_init(context) < 0 ||
+		pg_cryptohash_update(context, (const uint8 *) key, key_length) < 0 ||
+		pg_cryptohash_final(context, digest, sizeof(digest)) < 0)
+		elog(ERROR, "could not compute SHA-256 of a cache key");
+	pg_cryptohash_free(context);
+
+	for (int i = 0; i < PG_SHA256_DIGEST_LENGTH; i++)
+		sprintf(hex + i * 2, "%02x", digest[i]);
+	return psprintf("%s:" UINT64_FORMAT ":%u:q:%s", cx_key_prefix, GetSystemIdentifier(),
+					MyDatabaseId, hex);
+}
+
+bool
+cx_redis_tier_available(void)
+{
+	return cx_redis_available();
+}
+
+void
+cx_redis_tier_report_bad(const char *name, const char *reason)
+{
+	uint64		now = (uint64) GetCurrentTimestamp();
+	uint64		last = pg_atomic_read_u64(last_logged);
+
+	cx_count(CX_COUNT_BAD_ENTRIES);
+	if (now - last >= LOG_EVERY_US && pg_atomic_compare_exchange_u64(last_logged, &last, now))
+		ereport(LOG,
+				(errmsg("ignoring a cache entry in Redis that is not valid: %s", reason),
+				 errdetail("The key is \"%s\". Further ones are not logged for a minute.", name)));
+}
+
+cx_tier_status
+cx_redis_tier_get(const char *name, const char *key, size_t key_length, cx_redis_budget *budget,
+				  cx_entry *entry)
+{
+	const char *argv[] = {"GET", name};
+	size_t		lengths[] = {3, strlen(name)};
+	cx_redis_command command = {2, argv, lengths};
+	cx_redis_reply reply;
+
+	if (cx_redis_call(&command, 1, &reply, budget) != CX_REDIS_OK)
+		return CX_TIER_UNAVAILABLE;
+	if (reply.type == CX_REDIS_NIL)
+		return CX_TIER_ABSENT;
+	if (reply.type == CX_REDIS_ERROR)
+	{
+		/* of another type under our name: like bad bytes, the next fill overwrites it */
+		if (reply.length >= 9 && strncmp(reply.data, "WRONGTYPE", 9) == 0)
+		{
+			cx_redis_tier_report_bad(name, "not a string");
+			return CX_TIER_ABSENT;
+		}
+		return CX_TIER_UNAVAILABLE;
+	}
+	if (reply.type != CX_REDIS_TEXT)
+		return CX_TIER_UNAVAILABLE;
+
+	if (!cx_entry_read(reply.data, reply.length, entry))
+	{
+		cx_redis_tier_report_bad(name, "not an entry of this format");
+		return CX_TIER_ABSENT;
+	}
+	if (entry->key_length != key_length || memcmp(entry->key, key, key_length) != 0)
+	{
+		cx_redis_tier_report_bad(name, "made for another query");
+		return CX_TIER_ABSENT;
+	}
+	return CX_TIER_FOUND;
+}
+
+bool
+cx_redis_tier_put(const char *name, const char *data, size_t length, int64 ttl_ms,
+				  cx_redis_budget *budget)
+{
+	char		ttl[32];
+	const char *argv[] = {"SET", name, data, "PX", ttl};
+	size_t		lengths[] = {3, strlen(name), length, 2, 0};
+	cx_redis_command command = {5, argv, lengths};
+	cx_redis_reply reply;
+
+	lengths[4] = snprintf(ttl, sizeof(ttl), INT64_FORMAT, ttl_ms);
+	return cx_redis_call(&command, 1, &reply, budget) == CX_REDIS_OK &&
+		reply.type == CX_REDIS_TEXT;
+}
+
+cx_tier_status
+cx_redis_tier_delete(const char *name, cx_redis_budget *budget)
+{
+	const char *argv[] = {"DEL", name};
+	size_t		lengths[] = {3, strlen(name)};
+	cx_redis_command command = {2, argv, lengths};
+	cx_redis_reply reply;
+
+	if (cx_redis_call(&command, 1, &reply, budget) != CX_REDIS_OK ||
+		reply.type != CX_REDIS_INTEGER)
+		return CX_TIER_UNAVAILABLE;
+	return reply.integer > 0 ? CX_TIER_FOUND : CX_TIER_ABSENT;
+}
