@@ -13,6 +13,8 @@
 #error "cache_ext needs PostgreSQL 15 or newer"
 #endif
 
+#include "executor/executor.h"
+#include "nodes/plannodes.h"
 #include "storage/proc.h"
 
 /* This process's index into ProcGlobal->allProcs; 17 gave it a name. */
@@ -23,6 +25,17 @@ cx_my_proc_number(void)
 	return MyProcNumber;
 #else
 	return MyProc->pgprocno;
+#endif
+}
+
+/* Has the current user the rights that running the plan checks on relations? */
+static inline bool
+cx_may_read(PlannedStmt *plan)
+{
+#if PG_VERSION_NUM >= 160000
+	return ExecCheckPermissions(plan->rtable, plan->permInfos, false);
+#else
+	return ExecCheckRTPerms(plan->rtable, false);
 #endif
 }
 

@@ -11,28 +11,14 @@
  */
 #include "postgres.h"
 
-#include "base/settings.h"
-#include "base/shmem.h"
 #include "plan/generation.h"
 #include "plan/planner.h"
 #include "plan/scan.h"
 #include "query/statement.h"
 
-#include "nodes/makefuncs.h"
 #include "optimizer/planner.h"
-#include "utils/memutils.h"
 
 static planner_hook_type prev_planner_hook = NULL;
-
-static char *refusal = NULL;	/* TopMemoryContext */
-
-static void
-set_refusal(const char *reason)
-{
-	if (refusal != NULL)
-		pfree(refusal);
-	refusal = reason ? MemoryContextStrdup(TopMemoryContext, reason) : NULL;
-}
 
 static PlannedStmt *
 plan_as_ever(Query *query, const char *query_string, int cursor_options, ParamListInfo params)
@@ -60,8 +46,7 @@ plan_statement(Query *query, const char *query_string, int cursor_options, Param
 	plan = plan_as_ever(query, query_string, cursor_options, params);
 
 	if (statement != NULL)
-		reason = cx_scan_wrap(plan, statement, generation);
-	set_refusal(reason);
+		cx_scan_wrap(plan, statement, generation);
 	return plan;
 }
 
@@ -70,16 +55,4 @@ cx_planner_init(void)
 {
 	prev_planner_hook = planner_hook;
 	planner_hook = plan_statement;
-}
-
-const char *
-cx_planner_refusal(void)
-{
-	return refusal;
-}
-
-const cx_statement *
-cx_planner_statement(const PlannedStmt *plan)
-{
-	return cx_scan_is_wrapped(plan) ? cx_scan_statement(plan) : NULL;
 }

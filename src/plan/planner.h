@@ -7,9 +7,6 @@
 
 #include "postgres.h"
 
-#include "nodes/plannodes.h"
-#include "query/statement.h"
-
 /*
  * Private bits of cursorOptions.  They reach the planner hook on every replanning of a prepared
  * statement, and nested statements don't inherit them.  PostgreSQL's own bits end at 0x0800.
@@ -18,14 +15,5 @@
 #define CX_CURSOR_OPT_UNTRACKED 0x02000000	/* a TTL is enough for tables that aren't tracked */
 
 extern void cx_planner_init(void);
-
-/*
- * Why the statement last planned with CX_CURSOR_OPT_CACHE was not wrapped; NULL if it was.  Valid
- * until the next one is planned.
- */
-extern const char *cx_planner_refusal(void);
-
-/* What was found out about a wrapped plan's statement; NULL if the plan isn't wrapped. */
-extern const cx_statement *cx_planner_statement(const PlannedStmt *plan);
 
 #endif

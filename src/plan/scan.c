@@ -107,7 +107,7 @@ static ExecutorStart_hook_type prev_ExecutorStart_hook = NULL;
  * Wrapping
  */
 
-const char *
+void
 cx_scan_wrap(PlannedStmt *plan, cx_statement *statement, uint64 generation)
 {
 	Plan	   *child = plan->planTree;
@@ -116,7 +116,7 @@ cx_scan_wrap(PlannedStmt *plan, cx_statement *statement, uint64 generation)
 	ListCell   *cell;
 
 	if (plan->commandType != CMD_SELECT || plan->rowMarks != NIL || plan->hasModifyingCTE)
-		return "the statement locks or changes rows";
+		return;
 
 	scan = makeNode(CustomScan);
 	foreach(cell, child->targetlist)
@@ -128,7 +128,7 @@ cx_scan_wrap(PlannedStmt *plan, cx_statement *statement, uint64 generation)
 		if (below->resjunk)
 			continue;
 		if (below->resno != ++column)
-			return "its result columns are not the plan's first columns";
+			return;				/* junk between the result's columns: never seen */
 
 		entry = makeTargetEntry((Expr *) makeVar(OUTER_VAR, column, exprType(expr),
 												 exprTypmod(expr), exprCollation(expr), 0),
@@ -159,21 +159,13 @@ cx_scan_wrap(PlannedStmt *plan, cx_statement *statement, uint64 generation)
 												FLOAT8PASSBYVAL));
 	scan->methods = &scan_methods;
 	plan->planTree = (Plan *) scan;
-	return NULL;
 }
 
-bool
-cx_scan_is_wrapped(const PlannedStmt *plan)
+static bool
+is_wrapped(const PlannedStmt *plan)
 {
 	return plan->planTree != NULL && IsA(plan->planTree, CustomScan) &&
 		((CustomScan *) plan->planTree)->methods == &scan_methods;
-}
-
-const cx_statement *
-cx_scan_statement(const PlannedStmt *plan)
-{
-	Assert(cx_scan_is_wrapped(plan));
-	return linitial(((CustomScan *) plan->planTree)->custom_private);
 }
 
 /*
@@ -205,7 +197,7 @@ static void
 start_executor(QueryDesc *query_desc, int eflags)
 {
 	PlannedStmt *original = query_desc->plannedstmt;
-	bool		wrapped = cx_scan_is_wrapped(original);
+	bool		wrapped = is_wrapped(original);
 
 	if (wrapped)
 	{

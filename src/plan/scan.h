@@ -17,13 +17,10 @@
 extern void cx_scan_init(void);
 
 /*
- * Puts a cache scan on top of the plan.  Returns NULL, or, where this plan can't carry one, a
- * constant text why; the plan is unchanged then.
+ * Puts a cache scan on top of the plan of a cacheable statement whose planning began at that
+ * generation.  Leaves a plan alone that can't carry one.
  */
-extern const char *cx_scan_wrap(PlannedStmt *plan, cx_statement *statement, uint64 generation);
-
-extern bool cx_scan_is_wrapped(const PlannedStmt *plan);
-extern const cx_statement *cx_scan_statement(const PlannedStmt *plan);
+extern void cx_scan_wrap(PlannedStmt *plan, cx_statement *statement, uint64 generation);
 
 typedef enum cx_outcome
 {
