@@ -13,28 +13,28 @@ ifneq ($(filter $(OWN_TARGETS),$(MAKECMDGOALS)),)
 # All tests, or some: make check TESTS="regress tap" REGRESS="query" PROVE_TESTS="test/t/001_x.pl"
 check:
 	@TESTS='$(TESTS)' REGRESS='$(REGRESS)' ISOLATION='$(ISOLATION)' PROVE_TESTS='$(PROVE_TESTS)' \
-		KEEP='$(KEEP)' bash test/run
+		KEEP='$(KEEP)' exec bash test/run
 
 # The rules of the source tree that a grep can check.
 check-tree:
-	@bash test/check_tree
+	@exec bash test/check_tree
 
 # The same tests with the PostgreSQL, hiredis and Valkey of the next Debian.
 check-matrix:
-	@bash test/matrix
+	@exec bash test/matrix
 
 demo:
-	@bash test/demo/run
+	@exec bash test/demo/run
 
 # BENCH names some of the measurements, SECONDS_EACH the length of a round.
 bench:
-	@BENCH='$(BENCH)' SECONDS_EACH='$(SECONDS_EACH)' bash test/bench/run
+	@BENCH='$(BENCH)' SECONDS_EACH='$(SECONDS_EACH)' exec bash test/bench/run
 
 fuzz:
-	@bash test/fuzz/run.sh
+	@exec bash test/fuzz/run.sh
 
 lint:
-	@bash test/lint
+	@exec bash test/lint
 
 format:
 	clang-format -i src/*.c src/*/*.[ch]

@@ -164,6 +164,7 @@ leave_scratch()
 {
 	local status=$? pid file
 	trap '' HUP INT TERM
+	disown -a						# or bash would tell of each that it is killed
 	# Servers first and in order, so that they release their shared memory.
 	for file in $(find "$CX_SCRATCH" -name postmaster.pid 2>/dev/null); do
 		pid=$(head -1 "$file" 2>/dev/null) || continue
