@@ -3,23 +3,87 @@ MODULE_big = cache_ext
 DATA = sql/cache_ext--1.0.sql
 PGFILEDESC = "cache_ext - read-through cache of query results"
 
+# Scripts that install what they need, build in a scratch directory and clean up after themselves.
+# They must work where neither PostgreSQL nor pkg-config is installed, so nothing below is read for
+# them.
+OWN_TARGETS = check check-tree check-matrix demo bench fuzz lint format
+
+ifneq ($(filter $(OWN_TARGETS),$(MAKECMDGOALS)),)
+
+# All tests, or some: make check TESTS="regress tap" REGRESS="query" PROVE_TESTS="test/t/001_x.pl"
+check:
+	@TESTS='$(TESTS)' REGRESS='$(REGRESS)' ISOLATION='$(ISOLATION)' PROVE_TESTS='$(PROVE_TESTS)' \
+		KEEP='$(KEEP)' exec bash test/run
+
+# The rules of the source tree that a grep can check.
+check-tree:
+	@exec bash test/check_tree
+
+# The same tests with the PostgreSQL, hiredis and Valkey of the next Debian.
+check-matrix:
+	@exec bash test/matrix
+
+demo:
+	@exec bash test/demo/run
+
+# BENCH names some of the measurements, SECONDS_EACH the length of a round.
+bench:
+	@BENCH='$(BENCH)' SECONDS_EACH='$(SECONDS_EACH)' exec bash test/bench/run
+
+fuzz:
+	@exec bash test/fuzz/run.sh
+
+lint:
+	@exec bash test/lint
+
+format:
+	clang-format -i src/*.c src/*/*.[ch]
+
+.PHONY: $(OWN_TARGETS)
+
+else
+
 # Every .c file below src is part of the library.
 OBJS = $(patsubst %.c,%.o,$(sort $(wildcard $(srcdir)src/*.c $(srcdir)src/*/*.c)))
+
+# For `make installcheck` against a running server with the library preloaded.  `make check` needs
+# no server.
+REGRESS ?= $(patsubst expected/%.out,%,$(sort $(wildcard expected/*.out)))
+ISOLATION ?= $(patsubst test/specs/%.spec,%,$(sort $(wildcard test/specs/*.spec)))
+ISOLATION_OPTS = --inputdir=test
+EXTRA_CLEAN = tmp_check tmp_check_iso output_iso
 
 PG_CONFIG ?= pg_config
 PKG_CONFIG ?= pkg-config
 
-MSGPACK := $(firstword $(foreach name,msgpack msgpack-c,$(shell $(PKG_CONFIG) --exists $(name) && echo $(name))))
-ifeq ($(MSGPACK),)
-$(error msgpack-c not found by $(PKG_CONFIG): install the Debian package libmsgpack-dev)
-endif
-ifneq ($(shell $(PKG_CONFIG) --exists hiredis && echo found),found)
-$(error hiredis not found by $(PKG_CONFIG): install the Debian package libhiredis-dev)
+MSGPACK := $(firstword $(foreach name,msgpack msgpack-c,\
+	$(shell $(PKG_CONFIG) --exists $(name) && echo $(name))))
+
+ifeq ($(MAKECMDGOALS),clean)
+else ifeq ($(shell command -v $(PKG_CONFIG)),)
+$(error $(PKG_CONFIG) not found: install the Debian package pkg-config)
+else ifneq ($(shell $(PKG_CONFIG) --exists 'hiredis >= 0.14' && echo found),found)
+$(error hiredis 0.14 or later not found by $(PKG_CONFIG): install the Debian package libhiredis-dev)
+else ifeq ($(MSGPACK),)
+$(error msgpack-c not found by $(PKG_CONFIG): install the Debian package libmsgpack-dev \
+	(libmsgpack-c-dev from Debian 13 on))
 endif
 
 PG_CPPFLAGS = -Isrc $(shell $(PKG_CONFIG) --cflags-only-I hiredis $(MSGPACK))
-PG_CFLAGS = -Wall -Wextra -Werror -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers
+PG_CFLAGS = -Wall -Wextra -Werror -Wno-unused-parameter -Wno-sign-compare \
+	-Wno-missing-field-initializers
 SHLIB_LINK = $(shell $(PKG_CONFIG) --libs hiredis)
 
+# Named points where tests can stop a backend.  Release builds have none.
+ifneq ($(STOP_POINTS),)
+PG_CPPFLAGS += -DCX_STOP_POINTS
+endif
+
 PGXS := $(shell $(PG_CONFIG) --pgxs)
+ifeq ($(wildcard $(PGXS)),)
+$(error PGXS not found by $(PG_CONFIG): install the Debian package postgresql-server-dev-15 \
+	(or of your version) and check PG_CONFIG)
+endif
 include $(PGXS)
+
+endif
