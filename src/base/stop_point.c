@@ -131,4 +131,25 @@ cache_ext_stop_release(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
+/* Lets everybody go and forgets releases that nobody took. */
+PG_FUNCTION_INFO_V1(cache_ext_stop_reset);
+Datum
+cache_ext_stop_reset(PG_FUNCTION_ARGS)
+{
+	for (int i = 0; i < CX_STOP_POINTS_COUNT; i++)
+		pg_atomic_write_u32(&state->released[i], pg_atomic_read_u32(&state->reached[i]));
+	PG_RETURN_VOID();
+}
+
+/* Does a session wait at the point right now? */
+PG_FUNCTION_INFO_V1(cache_ext_stop_waiting);
+Datum
+cache_ext_stop_waiting(PG_FUNCTION_ARGS)
+{
+	cx_stop_point point = named_point(PG_GETARG_TEXT_PP(0));
+
+	PG_RETURN_BOOL(pg_atomic_read_u32(&state->reached[point]) >
+				   pg_atomic_read_u32(&state->released[point]));
+}
+
 #endif
