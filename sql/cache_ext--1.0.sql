@@ -155,6 +155,27 @@ LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION cache_ext.track_schema(name) IS
 'tracks every table of a schema that is not tracked yet; returns how many';
 
+CREATE FUNCTION cache_ext.tracked(
+	relation regclass,
+	OUT key_columns name[],
+	OUT complete boolean,
+	OUT problem text,
+	OUT members integer)
+AS 'MODULE_PATHNAME', 'cache_ext_tracked'
+LANGUAGE C STABLE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.tracked(regclass) IS
+'how a table is tracked: behind the view tracked';
+
+CREATE VIEW cache_ext.tracked AS
+	SELECT t.relation, s.key_columns, s.complete, s.problem, s.members
+	FROM (SELECT DISTINCT coalesce(pg_catalog.pg_partition_root(g.tgrelid), g.tgrelid) AS relation
+		  FROM pg_catalog.pg_trigger g
+		  WHERE g.tgfoid IN ('cache_ext.track_statement'::regproc,
+							 'cache_ext.track_row'::regproc)) t,
+		 cache_ext.tracked(t.relation) s;
+COMMENT ON VIEW cache_ext.tracked IS
+'the tables that have triggers of track, and what keeps queries of them from being cached';
+
 --
 -- Watching
 --

@@ -13,9 +13,14 @@
 #error "cache_ext needs PostgreSQL 15 or newer"
 #endif
 
+#include "catalog/pg_class.h"
+#include "catalog/pg_proc.h"
 #include "executor/executor.h"
 #include "nodes/plannodes.h"
+#include "pgstat.h"
 #include "storage/proc.h"
+#include "utils/acl.h"
+#include "utils/pgstat_internal.h"
 
 /* This process's index into ProcGlobal->allProcs; 17 gave it a name. */
 static inline int
@@ -37,6 +42,38 @@ cx_may_read(PlannedStmt *plan)
 #else
 	return ExecCheckRTPerms(plan->rtable, false);
 #endif
+}
+
+/* Does the role own the relation?  16 made one function of those for each kind of object. */
+static inline bool
+cx_owns_relation(Oid relation, Oid role)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_ownercheck(RelationRelationId, relation, role);
+#else
+	return pg_class_ownercheck(relation, role);
+#endif
+}
+
+/* May the role execute the function? */
+static inline bool
+cx_may_execute(Oid function, Oid role)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_aclcheck(ProcedureRelationId, function, role, ACL_EXECUTE) == ACLCHECK_OK;
+#else
+	return pg_proc_aclcheck(function, role, ACL_EXECUTE) == ACLCHECK_OK;
+#endif
+}
+
+/*
+ * What this transaction changed in tables, as pgstat counts it: at the end of a transaction its
+ * subtransactions have added to it what they did, unless they were rolled back.
+ */
+static inline PgStat_TableXactStatus *
+cx_counted_changes(void)
+{
+	return pgstat_get_xact_stack_level(1)->first;
 }
 
 #endif

@@ -37,9 +37,16 @@ typedef struct cx_tracked
 	bool		tracked;
 	const char *why_not;
 
-	/* key columns by the trigger's arguments; none unless the row trigger is complete too */
+	/* At least one of our triggers is on it, in whatever state. */
+	bool		triggered;
+
+	/*
+	 * Key columns by the trigger's arguments: those that every partition of the relation has a
+	 * complete row trigger for.  keys_broken: a row trigger is there that fell short of that.
+	 */
 	int			key_count;
 	cx_tracked_key keys[CX_MAX_KEY_COLUMNS];
+	bool		keys_broken;
 
 	/*
 	 * All of the partition tree's storage (for others: its own) is heap, so that pgstat's counts
@@ -54,9 +61,8 @@ typedef struct cx_tracked
 extern void cx_tracked_init(void);
 
 /*
- * What is known of a relation.  Locks it (and members of its tree) with AccessShareLock for the
- * time of a first look.  NULL when there is no such relation.  The result is valid until the next
- * call or the next invalidation message: copy what has to last.
+ * What is known of a relation.  Takes no lock.  NULL when there is no such relation.  The result
+ * is valid until the next call: copy what has to last.
  */
 extern const cx_tracked *cx_tracked_lookup(Oid relation);
 
@@ -65,6 +71,21 @@ extern const cx_tracked *cx_tracked_lookup(Oid relation);
  * inheritance descendants and itself.  In CurrentMemoryContext.
  */
 extern List *cx_tracked_members(Oid relation);
+
+/*
+ * The partitioned tables above a relation, from the nearest to the root.  Whether a partition is
+ * tracked depends on them too.
+ */
+extern List *cx_tracked_ancestors(Oid relation);
+
+/* The root of a relation's partition tree, or itself: from the catalogs, nothing kept. */
+extern Oid	cx_tracked_root(Oid relation);
+
+/* Does a subscription feed the relation? */
+extern bool cx_tracked_subscribed(Oid relation);
+
+/* May a column of this type (domains stripped) be a key column? */
+extern bool cx_tracked_hashable(Oid type);
 
 /* The function OIDs of our trigger functions, InvalidOid when the extension is not installed. */
 extern Oid	cx_tracked_statement_function(void);
