@@ -17,9 +17,15 @@ ifneq ($(shell $(PKG_CONFIG) --exists hiredis && echo found),found)
 $(error hiredis not found by $(PKG_CONFIG): install the Debian package libhiredis-dev)
 endif
 
-PG_CPPFLAGS = -Isrc $(shell $(PKG_CONFIG) --cflags-only-I hiredis $(MSGPACK))
+# TLS for rediss:// where OpenSSL's development files are installed (hiredis needs no part in it).
+ifeq ($(shell $(PKG_CONFIG) --exists openssl && echo found),found)
+TLS_CPPFLAGS = -DCX_WITH_TLS $(shell $(PKG_CONFIG) --cflags-only-I openssl)
+TLS_LIBS = $(shell $(PKG_CONFIG) --libs openssl)
+endif
+
+PG_CPPFLAGS = -Isrc $(TLS_CPPFLAGS) $(shell $(PKG_CONFIG) --cflags-only-I hiredis $(MSGPACK))
 PG_CFLAGS = -Wall -Wextra -Werror -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers
-SHLIB_LINK = $(shell $(PKG_CONFIG) --libs hiredis)
+SHLIB_LINK = $(shell $(PKG_CONFIG) --libs hiredis) $(TLS_LIBS)
 
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)

@@ -13,7 +13,9 @@
 #error "cache_ext needs PostgreSQL 15 or newer"
 #endif
 
+#include "storage/latch.h"
 #include "storage/proc.h"
+#include "utils/memutils.h"
 
 /* This process's index into ProcGlobal->allProcs; 17 gave it a name. */
 static inline int
@@ -23,6 +25,17 @@ cx_my_proc_number(void)
 	return MyProcNumber;
 #else
 	return MyProc->pgprocno;
+#endif
+}
+
+/* A set that lives until FreeWaitEventSet(); since 17 a set belongs to a resource owner or to none. */
+static inline WaitEventSet *
+cx_create_wait_event_set(int event_count)
+{
+#if PG_VERSION_NUM >= 170000
+	return CreateWaitEventSet(NULL, event_count);
+#else
+	return CreateWaitEventSet(TopMemoryContext, event_count);
 #endif
 }
 
