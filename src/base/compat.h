@@ -28,7 +28,7 @@ cx_my_proc_number(void)
 #endif
 }
 
-/* A set that lives until FreeWaitEventSet(); since 17 a set belongs to a resource owner or to none. */
+/* A set that lives until FreeWaitEventSet(); 17 has sets belong to a resource owner, or to none. */
 static inline WaitEventSet *
 cx_create_wait_event_set(int event_count)
 {

@@ -30,7 +30,7 @@ hex_digit(char c)
 	return -1;
 }
 
-/* Decodes a piece into a zero-terminated array; false if it is malformed, holds a zero or is too long. */
+/* Decodes a piece into a zero-terminated array; false if malformed, too long or holding a zero. */
 static bool
 decode(span piece, char *target, size_t size)
 {
@@ -136,8 +136,8 @@ parse_host(span piece, cx_redis_target *url)
 		return "The host is too long or has a malformed percent-encoding.";
 	if (colon != NULL &&
 		!parse_number((span){colon + 1, piece.end}, 1, 65535, &url->port))
-		return "The port must be a number from 1 to 65535; in user and password, \":\", \"/\", \"?\" and "
-			"\"@\" must be percent-encoded.";
+		return "The port must be a number from 1 to 65535; in user and password, \":\", \"/\", "
+			"\"?\" and \"@\" must be percent-encoded.";
 	return NULL;
 }
 
@@ -196,8 +196,8 @@ parse_url(const char *text, cx_redis_target *url)
 
 #ifndef CX_WITH_TLS
 	if (url->tls)
-		return "This build of cache_ext has no TLS, because OpenSSL's development files were missing "
-			"when it was compiled.";
+		return "This build of cache_ext has no TLS: OpenSSL's development files were missing when "
+			"it was compiled.";
 #endif
 
 	authority.start = text;

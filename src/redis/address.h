@@ -37,7 +37,7 @@ extern int	cx_address_find(const cx_redis_target *url, cx_address addresses[CX_M
 /* Connecting to what cx_address_find() gave has failed: the name should be resolved again soon. */
 extern void cx_address_doubt(void);
 
-/* For the worker: see cx_redis_resolve().  reloaded: settings may have changed since the last call. */
+/* For the worker: see cx_redis_resolve().  reloaded: settings may have changed since last time. */
 extern long cx_address_resolve(bool reloaded);
 
 #endif

@@ -2,10 +2,10 @@
  * redis/breaker.c
  *		Not asking a Redis that doesn't answer: one state for all backends.
  *
- *	closed ------- one certain failure, or DOUBTFUL_FAILURES in a row ------> open
+ *	closed ------- a certain failure, or DOUBTFUL_FAILURES in a row --------> open
  *	open --------- the back-off has passed ---------------------------------> half-open
  *	half-open ---- its one call, the probe, succeeds -----------------------> closed
- *	half-open ---- the probe fails -----------------------------------------> open, for twice as long
+ *	half-open ---- the probe fails -----------------------------------------> open, for longer
  *
  * 1. The state is open_until (0: closed; in the future: open; past: half-open), so that time alone
  *	  makes open half-open and nobody needs to act for it.
@@ -222,6 +222,6 @@ cx_breaker_log(const char *problem)
 	pg_atomic_write_u32(&breaker->recovery_unlogged, 1);
 	ereport(LOG_SERVER_ONLY,
 			(errmsg("cache_ext cannot use Redis: %s", problem),
-			 errdetail("Queries run without it until it answers.  This is logged once a minute at most."),
+			 errdetail("Queries run without it meanwhile.  This is logged once a minute at most."),
 			 errhidestmt(true), errhidecontext(true)));
 }

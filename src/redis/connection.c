@@ -230,7 +230,8 @@ exchange_bytes(cx_connection *connection, const char *request, size_t length,
 	}
 
 	if (sent < length || cx_reply_pending(connection->parser))
-		return cx_trouble_set(trouble, CX_TROUBLE_PROTOCOL, "the server sent more than it was asked for");
+		return cx_trouble_set(trouble, CX_TROUBLE_PROTOCOL,
+							  "the server sent more than it was asked for");
 	if (!cx_reply_trim(connection->parser))
 		return cx_trouble_set(trouble, CX_TROUBLE_RESOURCES, "out of memory");
 	return true;

@@ -85,12 +85,12 @@ follow_settings(cx_trouble *trouble)
 
 	if (connection != NULL)
 		cx_connection_close(connection);
+	if (!cx_redis_url_parse(cx_redis_url, &current_url, &problem))
+		return cx_trouble_set(trouble, CX_TROUBLE_UNREACHABLE, "%s", problem);
 	if (!remember(&current_url_text, cx_redis_url) ||
 		!remember(&current_password_file, cx_redis_password_file) ||
 		(connection == NULL && (connection = cx_connection_create()) == NULL))
 		return cx_trouble_set(trouble, CX_TROUBLE_RESOURCES, "out of memory");
-	if (!cx_redis_url_parse(cx_redis_url, &current_url, &problem))
-		return cx_trouble_set(trouble, CX_TROUBLE_UNREACHABLE, "%s", problem);
 	return true;
 }
 
@@ -122,7 +122,8 @@ exchange(const cx_redis_command *commands, int count, cx_redis_reply *replies,
 			return false;
 	}
 	return open_connection(deadline, trouble) &&
-		cx_connection_exchange(connection, commands, count, replies, deadline, trouble, &unanswered);
+		cx_connection_exchange(connection, commands, count, replies, deadline, trouble,
+							   &unanswered);
 }
 
 /* A server that answers everybody with such an error is as good as down. */
@@ -148,23 +149,32 @@ tell_breaker(const cx_trouble *trouble)
 {
 	char		problem[sizeof(trouble->text) + sizeof(current_url.host) + 32];
 
-	switch (trouble->kind)
-	{
-		case CX_TROUBLE_UNRESOLVED:
-		case CX_TROUBLE_TOO_LARGE:
-		case CX_TROUBLE_RESOURCES:
-			cx_breaker_abandoned();
-			return;
-		default:
-			break;
-	}
 	if (current_url.socket_path[0] != '\0')
 		snprintf(problem, sizeof(problem), "\"%s\": %s", current_url.socket_path, trouble->text);
 	else
 		snprintf(problem, sizeof(problem), "\"%s\" port %d: %s", current_url.host,
 				 current_url.port, trouble->text);
-	cx_breaker_failed(trouble->kind != CX_TROUBLE_TIMEOUT && trouble->kind != CX_TROUBLE_LOST,
-					  problem);
+
+	switch (trouble->kind)
+	{
+		case CX_TROUBLE_UNRESOLVED:
+		case CX_TROUBLE_TOO_LARGE:
+			cx_breaker_abandoned();
+			break;
+		case CX_TROUBLE_RESOURCES:
+			cx_breaker_abandoned();
+			cx_breaker_log(problem);
+			break;
+		case CX_TROUBLE_TIMEOUT:
+		case CX_TROUBLE_LOST:
+			cx_breaker_failed(false, problem);
+			break;
+		case CX_TROUBLE_UNREACHABLE:
+		case CX_TROUBLE_REFUSED:
+		case CX_TROUBLE_PROTOCOL:
+			cx_breaker_failed(true, problem);
+			break;
+	}
 }
 
 cx_redis_status

@@ -83,13 +83,13 @@ cx_stream_start(const cx_address *address, cx_trouble *trouble)
 	}
 
 	error = connect(stream->fd, &address->name.any, address->length) == 0 ? 0 : errno;
-	if (error != 0 && error != EINPROGRESS)
+	stream->connecting = error == EINPROGRESS || error == EINTR;
+	if (error != 0 && !stream->connecting)
 	{
 		unreachable(trouble, error);
 		cx_stream_free(stream);
 		return NULL;
 	}
-	stream->connecting = error == EINPROGRESS;
 
 	stream->waiter = cx_waiter_create(stream->fd);
 	if (stream->waiter == NULL)
