@@ -18,8 +18,10 @@
 #include "executor/executor.h"
 #include "nodes/plannodes.h"
 #include "pgstat.h"
+#include "storage/latch.h"
 #include "storage/proc.h"
 #include "utils/acl.h"
+#include "utils/memutils.h"
 #include "utils/pgstat_internal.h"
 
 /* This process's index into ProcGlobal->allProcs; 17 gave it a name. */
@@ -74,6 +76,17 @@ static inline PgStat_TableXactStatus *
 cx_counted_changes(void)
 {
 	return pgstat_get_xact_stack_level(1)->first;
+}
+
+/* A set that lives until FreeWaitEventSet(); 17 has sets belong to a resource owner, or to none. */
+static inline WaitEventSet *
+cx_create_wait_event_set(int event_count)
+{
+#if PG_VERSION_NUM >= 170000
+	return CreateWaitEventSet(NULL, event_count);
+#else
+	return CreateWaitEventSet(TopMemoryContext, event_count);
+#endif
 }
 
 #endif

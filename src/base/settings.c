@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "base/redis_url.h"
 #include "base/settings.h"
 
 #include "utils/guc.h"
@@ -35,6 +36,20 @@ check_key_prefix(char **newval, void **extra, GucSource source)
 		return false;
 	}
 	return true;
+}
+
+/* The URL may hold a password, so the message does not repeat it as PostgreSQL's own would. */
+static bool
+check_redis_url(char **newval, void **extra, GucSource source)
+{
+	cx_redis_target url;
+	const char *problem;
+
+	if (**newval == '\0' || cx_redis_url_parse(*newval, &url, &problem))
+		return true;
+	GUC_check_errmsg("invalid value for parameter \"%s\"", "cache_ext.redis_url");
+	GUC_check_errdetail("%s", problem);
+	return false;
 }
 
 void
@@ -78,7 +93,7 @@ cx_settings_init(void)
 							   "Where Redis is: redis://, rediss:// or unix:// URL; empty for none.",
 							   NULL,
 							   &cx_redis_url, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY,
-							   NULL, NULL, NULL);
+							   check_redis_url, NULL, NULL);
 	DefineCustomIntVariable("cache_ext.ttl",
 							"Time after which a cached result expires.",
 							"Results are exact without it; it bounds what unused entries occupy.",

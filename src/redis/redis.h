@@ -14,7 +14,8 @@ typedef enum cx_redis_status
 {
 	CX_REDIS_OK,				/* every reply arrived; single replies may still be errors */
 	CX_REDIS_UNCONFIGURED,		/* redis_url is empty */
-	CX_REDIS_DOWN,				/* breaker open or host name not resolved yet: nothing was tried */
+	CX_REDIS_DOWN,				/* nothing was tried: breaker open, host name not resolved yet,
+								 * budget used up, or interrupts held */
 	CX_REDIS_FAILED				/* connecting, sending or receiving failed or took too long */
 } cx_redis_status;
 

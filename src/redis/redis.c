@@ -1,0 +1,242 @@
+/*
+ * redis/redis.c
+ *		Speaking to Redis: the face of the layer.
+ *
+ *	cx_redis_call -> breaker -> login -> connection -> reply
+ *										 connection -> stream -> wait, tls
+ *										 connection -> address <- the worker
+ *
+ * 1. A backend has one connection.  It is opened when first needed, kept, and opened anew when the
+ *	  settings it was made with have changed.  The kernel closes it when the process ends.
+ * 2. When an interrupt ends a call, the connection is closed before the error leaves.
+ * 3. Where interrupts can't be processed, nothing is tried: the wait could not be ended.
+ * 4. What is sent twice must have the same effect as sent once: a call on a kept connection that
+ *	  turns out to be dead is repeated on a new one.
+ */
+#include "postgres.h"
+
+#include "redis/address.h"
+#include "redis/breaker.h"
+#include "redis/connection.h"
+#include "redis/login.h"
+#include "redis/redis.h"
+
+#include "base/counters.h"
+#include "base/settings.h"
+#include "base/shmem.h"
+
+#include "miscadmin.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+/* Created, closed, by the first call. */
+static cx_connection *connection = NULL;
+
+/* The settings that connection is made with: their texts, and the URL taken apart. */
+static char *current_url_text = NULL;
+static char *current_password_file = NULL;
+static cx_redis_target current_url;
+
+void
+cx_redis_init(void)
+{
+	cx_breaker_init();
+	cx_address_init();
+}
+
+void
+cx_redis_budget_start(cx_redis_budget *budget)
+{
+	budget->left_us = (int64) cx_redis_timeout * 1000;
+}
+
+bool
+cx_redis_available(void)
+{
+	return cx_redis_url[0] != '\0' && cx_shmem_ready() && cx_breaker_passable();
+}
+
+/* Replaces a string that lives as long as the process; false if there is no memory. */
+static bool
+remember(char **kept, const char *value)
+{
+	size_t		size = strlen(value) + 1;
+	char	   *copy = MemoryContextAllocExtended(TopMemoryContext, size, MCXT_ALLOC_NO_OOM);
+
+	if (copy == NULL)
+		return false;
+	memcpy(copy, value, size);
+	if (*kept != NULL)
+		pfree(*kept);
+	*kept = copy;
+	return true;
+}
+
+/* Follows the settings: a connection made with others is closed. */
+static bool
+follow_settings(cx_trouble *trouble)
+{
+	const char *problem;
+
+	if (connection != NULL &&
+		strcmp(current_url_text, cx_redis_url) == 0 &&
+		strcmp(current_password_file, cx_redis_password_file) == 0)
+		return true;
+
+	if (connection != NULL)
+		cx_connection_close(connection);
+	if (!cx_redis_url_parse(cx_redis_url, &current_url, &problem))
+		return cx_trouble_set(trouble, CX_TROUBLE_UNREACHABLE, "%s", problem);
+	if (!remember(&current_url_text, cx_redis_url) ||
+		!remember(&current_password_file, cx_redis_password_file) ||
+		(connection == NULL && (connection = cx_connection_create()) == NULL))
+		return cx_trouble_set(trouble, CX_TROUBLE_RESOURCES, "out of memory");
+	return true;
+}
+
+static bool
+open_connection(cx_deadline *deadline, cx_trouble *trouble)
+{
+	int64		left_us = deadline->at_us - cx_wait_clock();
+	cx_deadline sooner = cx_wait_deadline(Min(left_us, (int64) cx_redis_connect_timeout * 1000));
+
+	return cx_connection_open(connection, &current_url, &sooner, trouble) &&
+		cx_login(connection, &current_url, &sooner, trouble);
+}
+
+static bool
+exchange(const cx_redis_command *commands, int count, cx_redis_reply *replies,
+		 cx_deadline *deadline, cx_trouble *trouble)
+{
+	bool		unanswered;
+
+	if (cx_connection_is_open(connection))
+		cx_connection_check_idle(connection);
+	if (cx_connection_is_open(connection))
+	{
+		if (cx_connection_exchange(connection, commands, count, replies, deadline, trouble,
+								   &unanswered))
+			return true;
+		/* the server may have closed it between the check and the request: once more, then */
+		if (trouble->kind != CX_TROUBLE_LOST || !unanswered)
+			return false;
+	}
+	return open_connection(deadline, trouble) &&
+		cx_connection_exchange(connection, commands, count, replies, deadline, trouble,
+							   &unanswered);
+}
+
+/* A server that answers everybody with such an error is as good as down. */
+static bool
+is_served(const cx_redis_reply *replies, int count, cx_trouble *trouble)
+{
+	for (int i = 0; i < count; i++)
+	{
+		if (replies[i].type == CX_REDIS_ERROR)
+			cx_count(CX_COUNT_REDIS_ERRORS);
+		if (cx_login_needed(&replies[i]))
+		{
+			cx_connection_close(connection);
+			return cx_trouble_set(trouble, CX_TROUBLE_REFUSED, "%s", replies[i].data);
+		}
+	}
+	return true;
+}
+
+/* What a failed call means for all backends. */
+static void
+tell_breaker(const cx_trouble *trouble)
+{
+	char		problem[sizeof(trouble->text) + sizeof(current_url.host) + 32];
+
+	if (current_url.socket_path[0] != '\0')
+		snprintf(problem, sizeof(problem), "\"%s\": %s", current_url.socket_path, trouble->text);
+	else
+		snprintf(problem, sizeof(problem), "\"%s\" port %d: %s", current_url.host,
+				 current_url.port, trouble->text);
+
+	switch (trouble->kind)
+	{
+		case CX_TROUBLE_UNRESOLVED:
+		case CX_TROUBLE_TOO_LARGE:
+			cx_breaker_abandoned();
+			break;
+		case CX_TROUBLE_RESOURCES:
+			cx_breaker_abandoned();
+			cx_breaker_log(problem);
+			break;
+		case CX_TROUBLE_TIMEOUT:
+		case CX_TROUBLE_LOST:
+			cx_breaker_failed(false, problem);
+			break;
+		case CX_TROUBLE_UNREACHABLE:
+		case CX_TROUBLE_REFUSED:
+		case CX_TROUBLE_PROTOCOL:
+			cx_breaker_failed(true, problem);
+			break;
+	}
+}
+
+cx_redis_status
+cx_redis_call(const cx_redis_command *commands, int count, cx_redis_reply *replies,
+			  cx_redis_budget *budget)
+{
+	cx_deadline deadline;
+	cx_trouble	trouble;
+	bool		done;
+
+	if (cx_redis_url[0] == '\0' || !cx_shmem_ready())
+		return CX_REDIS_UNCONFIGURED;
+	if (budget->left_us <= 0 || !INTERRUPTS_CAN_BE_PROCESSED() ||
+		!cx_breaker_enter(budget->left_us))
+	{
+		cx_count(CX_COUNT_REDIS_SKIPPED);
+		return CX_REDIS_DOWN;
+	}
+
+	deadline = cx_wait_deadline(budget->left_us);
+	PG_TRY();
+	{
+		done = follow_settings(&trouble) &&
+			exchange(commands, count, replies, &deadline, &trouble) &&
+			is_served(replies, count, &trouble);
+	}
+	PG_CATCH();
+	{
+		if (connection != NULL)
+			cx_connection_close(connection);
+		cx_breaker_abandoned();
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	budget->left_us = deadline.at_us - cx_wait_clock();
+
+	if (done)
+	{
+		cx_breaker_succeeded();
+		for (int i = 0; i < count; i++)
+			cx_count(CX_COUNT_REDIS_COMMANDS);
+		return CX_REDIS_OK;
+	}
+	tell_breaker(&trouble);
+	if (trouble.kind == CX_TROUBLE_UNRESOLVED)
+	{
+		cx_count(CX_COUNT_REDIS_SKIPPED);
+		return CX_REDIS_DOWN;
+	}
+	cx_count(CX_COUNT_REDIS_ERRORS);
+	return CX_REDIS_FAILED;
+}
+
+long
+cx_redis_resolve(void)
+{
+	static TimestampTz last_reload = 0;
+	bool		reloaded = PgReloadTime != last_reload;
+
+	/* the reload may have brought another URL or a new password: try it at once */
+	if (reloaded)
+		cx_breaker_reset();
+	last_reload = PgReloadTime;
+	return cx_address_resolve(reloaded);
+}

@@ -1,0 +1,24 @@
+/*
+ * redis/trouble.c
+ *		What went wrong between this backend and Redis.
+ */
+#include "postgres.h"
+
+#include "redis/trouble.h"
+
+bool
+cx_trouble_set(cx_trouble *trouble, cx_trouble_kind kind, const char *format, ...)
+{
+	va_list		args;
+
+	trouble->kind = kind;
+	va_start(args, format);
+	vsnprintf(trouble->text, sizeof(trouble->text), format, args);
+	va_end(args);
+
+	/* parts come from whoever answers in Redis's place: keep the log readable, in any encoding */
+	for (char *c = trouble->text; *c != '\0'; c++)
+		if (*c < ' ' || *c > '~')
+			*c = '?';
+	return false;
+}
