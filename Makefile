@@ -69,12 +69,6 @@ $(error msgpack-c not found by $(PKG_CONFIG): install the Debian package libmsgp
 	(libmsgpack-c-dev from Debian 13 on))
 endif
 
-<<<<<<< HEAD
-PG_CPPFLAGS = -Isrc $(shell $(PKG_CONFIG) --cflags-only-I hiredis $(MSGPACK))
-PG_CFLAGS = -Wall -Wextra -Werror -Wno-unused-parameter -Wno-sign-compare \
-	-Wno-missing-field-initializers
-SHLIB_LINK = $(shell $(PKG_CONFIG) --libs hiredis)
-=======
 # TLS for rediss:// where OpenSSL's development files are installed (hiredis needs no part in it).
 ifeq ($(shell $(PKG_CONFIG) --exists openssl && echo found),found)
 TLS_CPPFLAGS = -DCX_WITH_TLS $(shell $(PKG_CONFIG) --cflags-only-I openssl)
@@ -82,9 +76,9 @@ TLS_LIBS = $(shell $(PKG_CONFIG) --libs openssl)
 endif
 
 PG_CPPFLAGS = -Isrc $(TLS_CPPFLAGS) $(shell $(PKG_CONFIG) --cflags-only-I hiredis $(MSGPACK))
-PG_CFLAGS = -Wall -Wextra -Werror -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers
+PG_CFLAGS = -Wall -Wextra -Werror -Wno-unused-parameter -Wno-sign-compare \
+	-Wno-missing-field-initializers
 SHLIB_LINK = $(shell $(PKG_CONFIG) --libs hiredis) $(TLS_LIBS)
->>>>>>> f44d779eda926e05aadc382054c2748cc463dd83
 
 # Named points where tests can stop a backend.  Release builds have none.
 ifneq ($(STOP_POINTS),)
