@@ -17,6 +17,7 @@
 #include "catalog/pg_proc.h"
 #include "executor/executor.h"
 #include "nodes/plannodes.h"
+#include "nodes/primnodes.h"
 #include "pgstat.h"
 #include "storage/latch.h"
 #include "storage/proc.h"
@@ -86,6 +87,31 @@ cx_create_wait_event_set(int event_count)
 	return CreateWaitEventSet(NULL, event_count);
 #else
 	return CreateWaitEventSet(TopMemoryContext, event_count);
+#endif
+}
+
+/*
+ * Is this one of the SQL/JSON nodes that 16 brought, whose value is fixed by what it holds if
+ * rendering *rendered (a list of expressions) as JSON is?
+ */
+static inline bool
+cx_json_expression(Node *node, List **rendered)
+{
+	*rendered = NIL;
+#if PG_VERSION_NUM >= 160000
+	switch (nodeTag(node))
+	{
+		case T_JsonConstructorExpr:
+			*rendered = ((JsonConstructorExpr *) node)->args;
+			return true;
+		case T_JsonValueExpr:
+		case T_JsonIsPredicate:
+			return true;
+		default:
+			return false;
+	}
+#else
+	return false;
 #endif
 }
 

@@ -1,0 +1,307 @@
+/*
+ * query/functions.c
+ *		May the result of a function be cached, and what does that put into key and tags?
+ *
+ * 1. VOLATILE never.
+ * 2. A built-in function (its OID is below FirstNormalObjectId, so not an extension's): IMMUTABLE
+ *    always, since every setting that one of them looks at is in every key; STABLE if
+ *    query/reviewed.c knows it.
+ * 3. Any other function: IMMUTABLE by its owner's word, STABLE if cache_ext.allow_function() named
+ *    what it reads.  Its body is opaque, so the key holds what can change its meaning: search_path
+ *    unless the function sets its own, and the user it runs its own statements as.
+ */
+#include "postgres.h"
+
+#include "query/private.h"
+
+#include "access/htup_details.h"
+#include "access/transam.h"
+#include "catalog/pg_aggregate.h"
+#include "catalog/pg_language.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_proc.h"
+#include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/regproc.h"
+#include "utils/syscache.h"
+
+/* Does the function run under a search_path of its own? */
+static bool
+sets_search_path(HeapTuple tuple)
+{
+	bool		isnull;
+	Datum		config = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_proconfig, &isnull);
+	Datum	   *items;
+	int			count;
+	bool		found = false;
+
+	if (isnull)
+		return false;
+	deconstruct_array(DatumGetArrayTypeP(config), TEXTOID, -1, false, TYPALIGN_INT,
+					  &items, NULL, &count);
+	for (int i = 0; i < count && !found; i++)
+	{
+		char	   *item = TextDatumGetCString(items[i]);
+
+		found = pg_strncasecmp(item, "search_path=", strlen("search_path=")) == 0;
+		pfree(item);
+	}
+	return found;
+}
+
+/*
+ * What a body nobody looked into can depend on besides its arguments.
+ */
+static void
+add_opaque_body(cx_analysis *analysis, HeapTuple tuple)
+{
+	cx_statement *statement = analysis->statement;
+	Form_pg_proc form = (Form_pg_proc) GETSTRUCT(tuple);
+
+	/*
+	 * A name in the body may be looked up at each call: search_path decides, a new relation may
+	 * shadow the old one, and temporary ones come before all others even if it sets search_path.
+	 */
+	if (!sets_search_path(tuple))
+		statement->needs_search_path = true;
+	statement->resolves_names = true;
+	cx_tags_add(statement, CX_TAG_DEFINITION, InvalidOid, 0, 0);
+
+	/*
+	 * Statements in the body run with the rights of the caller, which nobody checks on a hit: let
+	 * users share entries only where that can't matter.  C code has no statements, as a rule.
+	 */
+	if (!form->prosecdef && form->prolang != ClanguageId && form->prolang != INTERNALlanguageId)
+		statement->needs_user = true;
+}
+
+static bool
+review_setting(cx_analysis *analysis, List *arguments)
+{
+	Node	   *name = arguments == NIL ? NULL : (Node *) linitial(arguments);
+	char	   *setting;
+
+	if (name == NULL || !IsA(name, Const) || ((Const *) name)->constisnull ||
+		((Const *) name)->consttype != TEXTOID)
+		return cx_analysis_refuse(analysis, "current_setting() of a name that is not a constant");
+
+	setting = TextDatumGetCString(((Const *) name)->constvalue);
+	if (GetConfigOptionFlags(setting, true) & GUC_SUPERUSER_ONLY)
+		return cx_analysis_refuse(analysis, "setting \"%s\" is for privileged roles only",
+								  setting);
+
+	/* list_member() compares String nodes by value */
+	if (!list_member(analysis->statement->settings, makeString(setting)))
+		analysis->statement->settings = lappend(analysis->statement->settings,
+												makeString(setting));
+	return true;
+}
+
+static bool
+review_arguments(cx_analysis *analysis, List *arguments, bool json)
+{
+	ListCell   *cell;
+
+	foreach(cell, arguments)
+	{
+		Node	   *argument = (Node *) lfirst(cell);
+
+		if (IsA(argument, TargetEntry))
+			argument = (Node *) ((TargetEntry *) argument)->expr;
+		if (!cx_types_review_output(analysis, exprType(argument), argument, json))
+			return false;
+	}
+	return true;
+}
+
+static bool
+review_built_in(cx_analysis *analysis, Form_pg_proc form, List *arguments, Oid result_type,
+				List *column_types)
+{
+	cx_reviewed review;
+	ListCell   *cell;
+
+	if (form->provolatile == PROVOLATILE_IMMUTABLE)
+		return true;
+
+	review = form->pronamespace == PG_CATALOG_NAMESPACE ? cx_reviewed_find(form) :
+		CX_REVIEWED_NOT;
+	switch (review)
+	{
+		case CX_REVIEWED_NOT:
+			break;
+		case CX_REVIEWED_FIXED:
+			return true;
+		case CX_REVIEWED_OUTPUT:
+			return review_arguments(analysis, arguments, false);
+		case CX_REVIEWED_JSON:
+			return review_arguments(analysis, arguments, true);
+		case CX_REVIEWED_INPUT:
+			if (column_types == NIL)
+				return cx_types_review_input(analysis, result_type);
+			foreach(cell, column_types)
+			{
+				if (!cx_types_review_input(analysis, lfirst_oid(cell)))
+					return false;
+			}
+			return true;
+		case CX_REVIEWED_TEXT_SEARCH:
+			analysis->statement->needs_text_search = true;
+			return true;
+		case CX_REVIEWED_SEARCH_PATH:
+			analysis->statement->needs_search_path = true;
+			return true;
+		case CX_REVIEWED_SETTING:
+			return review_setting(analysis, arguments);
+	}
+	return cx_analysis_refuse(analysis,
+							  "result of STABLE function %s is not fixed by its arguments",
+							  format_procedure(form->oid));
+}
+
+static bool
+review_allowed(cx_analysis *analysis, Form_pg_proc form)
+{
+	List	   *reads;
+	ListCell   *cell;
+
+	if (!cx_allowed_find(form->oid, &reads))
+		return cx_analysis_refuse(analysis,
+								  "STABLE function %s was not allowed by cache_ext.allow_function()",
+								  format_procedure(form->oid));
+	foreach(cell, reads)
+	{
+		if (!cx_relations_add_read(analysis, form->oid, lfirst_oid(cell)))
+			return false;
+		if (!form->prosecdef)
+			analysis->statement->selected =
+				list_append_unique_oid(analysis->statement->selected, lfirst_oid(cell));
+	}
+	if (!form->prosecdef)
+		analysis->statement->needs_user = true;
+	return true;
+}
+
+/*
+ * pg_proc calls every user's aggregate IMMUTABLE; what its parts are is in pg_aggregate.
+ */
+static bool
+review_aggregate_parts(cx_analysis *analysis, Oid aggregate)
+{
+	HeapTuple	tuple = SearchSysCache1(AGGFNOID, ObjectIdGetDatum(aggregate));
+	Form_pg_aggregate form;
+	bool		fine = true;
+	bool		no_initial_value;
+	bool		no_moving_initial_value;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for aggregate %u", aggregate);
+	form = (Form_pg_aggregate) GETSTRUCT(tuple);
+
+	{
+		Oid			parts[] = {form->aggtransfn, form->aggfinalfn, form->aggcombinefn,
+							   form->aggserialfn, form->aggdeserialfn, form->aggmtransfn,
+							   form->aggminvtransfn, form->aggmfinalfn};
+
+		for (int i = 0; i < lengthof(parts) && fine; i++)
+			fine = !OidIsValid(parts[i]) || cx_functions_review_support(analysis, parts[i]);
+	}
+
+	/* initial values are kept as text and go through the input function at each execution */
+	(void) SysCacheGetAttr(AGGFNOID, tuple, Anum_pg_aggregate_agginitval, &no_initial_value);
+	(void) SysCacheGetAttr(AGGFNOID, tuple, Anum_pg_aggregate_aggminitval,
+						   &no_moving_initial_value);
+	if (fine && !no_initial_value)
+		fine = cx_types_review_input(analysis, form->aggtranstype);
+	if (fine && !no_moving_initial_value)
+		fine = cx_types_review_input(analysis, form->aggmtranstype);
+	fine = fine && cx_relations_add_row_types(analysis, form->aggtranstype) &&
+		cx_relations_add_row_types(analysis, form->aggmtranstype);
+
+	ReleaseSysCache(tuple);
+	return fine;
+}
+
+static bool
+review_function(cx_analysis *analysis, Oid function, bool called, List *arguments,
+				Oid result_type, List *column_types)
+{
+	cx_statement *statement = analysis->statement;
+	HeapTuple	tuple;
+	Form_pg_proc form;
+	bool		built_in = function < FirstNormalObjectId;
+	bool		fine;
+
+	check_stack_depth();
+
+	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for function %u", function);
+	form = (Form_pg_proc) GETSTRUCT(tuple);
+
+	if (!built_in)
+		statement->functions = list_append_unique_oid(statement->functions, function);
+	if (called && (!built_in || !heap_attisnull(tuple, Anum_pg_proc_proacl, NULL)))
+	{
+		/* a GRANT or REVOKE on it has to reach plans that were made before */
+		statement->functions = list_append_unique_oid(statement->functions, function);
+		statement->executed = list_append_unique_oid(statement->executed, function);
+	}
+
+	if (form->provolatile == PROVOLATILE_VOLATILE)
+		fine = cx_analysis_refuse(analysis, "function %s is VOLATILE",
+								  format_procedure(function));
+	else if (built_in)
+		fine = review_built_in(analysis, form, arguments, result_type, column_types);
+	else if (form->prokind == PROKIND_AGGREGATE)
+		fine = review_aggregate_parts(analysis, function);
+	else
+	{
+		add_opaque_body(analysis, tuple);
+		fine = form->provolatile == PROVOLATILE_IMMUTABLE || review_allowed(analysis, form);
+	}
+
+	ReleaseSysCache(tuple);
+	return fine;
+}
+
+bool
+cx_functions_review_call(cx_analysis *analysis, Oid function, List *arguments, Oid result_type,
+						 List *column_types)
+{
+	return review_function(analysis, function, true, arguments, result_type, column_types);
+}
+
+/*
+ * Without expressions to look at, a built-in that depends on its arguments' types can't be judged.
+ */
+bool
+cx_functions_review_support(cx_analysis *analysis, Oid function)
+{
+	HeapTuple	tuple;
+	Form_pg_proc form;
+	bool		fine = true;
+
+	if (function < FirstNormalObjectId)
+	{
+		tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+		if (!HeapTupleIsValid(tuple))
+			elog(ERROR, "cache lookup failed for function %u", function);
+		form = (Form_pg_proc) GETSTRUCT(tuple);
+		if (form->provolatile == PROVOLATILE_STABLE &&
+			form->pronamespace == PG_CATALOG_NAMESPACE)
+		{
+			cx_reviewed review = cx_reviewed_find(form);
+
+			if (review != CX_REVIEWED_FIXED && review != CX_REVIEWED_TEXT_SEARCH)
+				fine = cx_analysis_refuse(analysis,
+										  "result of STABLE function %s is not fixed by its arguments",
+										  format_procedure(function));
+		}
+		ReleaseSysCache(tuple);
+	}
+	return fine && review_function(analysis, function, false, NIL, InvalidOid, NIL);
+}

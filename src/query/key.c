@@ -1,0 +1,210 @@
+/*
+ * query/key.c
+ *		The key material: everything that can change a result except what tables hold.
+ *
+ * Everything of varying length has its length in front, everything optional a flag, so that two
+ * different contents never give the same bytes.  The settings that may reach a result or its
+ * rendering are in every key, whether the statement uses them or not: to find out which ones a
+ * function looks at is more than their dozen of bytes are worth.
+ *
+ * This runs at each execution, on a hit too: variables are read where PostgreSQL keeps them, not
+ * asked for by name.
+ */
+#include "postgres.h"
+
+#include "query/private.h"
+
+#include "access/gin.h"
+#include "catalog/namespace.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "pgtime.h"
+#include "tsearch/ts_cache.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/bytea.h"
+#include "utils/float.h"
+#include "utils/guc.h"
+#include "utils/pg_locale.h"
+#include "utils/rls.h"
+#include "utils/xml.h"
+
+/* Whatever changes in this file, or in what a fingerprint covers, takes a new one. */
+#define KEY_FORMAT 1
+
+static void
+put_uint32(StringInfo out, uint32 value)
+{
+	appendBinaryStringInfo(out, (char *) &value, sizeof(value));
+}
+
+static void
+put_bytes(StringInfo out, const void *bytes, uint32 length)
+{
+	put_uint32(out, length);
+	appendBinaryStringInfo(out, bytes, length);
+}
+
+/* No text at all differs from an empty one. */
+static void
+put_text(StringInfo out, const char *text)
+{
+	if (text == NULL)
+		put_uint32(out, PG_UINT32_MAX);
+	else
+		put_bytes(out, text, strlen(text));
+}
+
+/*
+ * The value without anything that only tells how it is stored.
+ */
+static void
+put_value(StringInfo out, const cx_parameter *parameter, Datum value)
+{
+	if (parameter->by_value)
+		put_bytes(out, &value, sizeof(value));
+	else if (parameter->length > 0)
+		put_bytes(out, DatumGetPointer(value), parameter->length);
+	else if (parameter->length == -1)
+	{
+		struct varlena *plain = PG_DETOAST_DATUM_PACKED(value);
+
+		put_bytes(out, VARDATA_ANY(plain), VARSIZE_ANY_EXHDR(plain));
+		if ((Pointer) plain != DatumGetPointer(value))
+			pfree(plain);
+	}
+	else
+		put_text(out, DatumGetCString(value));
+}
+
+ParamExternData *
+cx_key_parameter(ParamListInfo params, int id, Oid type, ParamExternData *workspace)
+{
+	ParamExternData *parameter;
+
+	if (params == NULL || id < 1 || id > params->numParams)
+		return NULL;
+	if (params->paramFetch != NULL)
+		parameter = params->paramFetch(params, id, false, workspace);
+	else
+		parameter = &params->params[id - 1];
+	return parameter->ptype == type ? parameter : NULL;
+}
+
+static void
+put_search_path(StringInfo out)
+{
+	List	   *namespaces = fetch_search_path(true);
+	ListCell   *cell;
+
+	/* the text for who reads the setting, the schemas for who looks up a name */
+	put_text(out, namespace_search_path);
+	put_uint32(out, list_length(namespaces));
+	foreach(cell, namespaces)
+		put_uint32(out, lfirst_oid(cell));
+	list_free(namespaces);
+}
+
+static void
+put_settings(StringInfo out)
+{
+	int32		numbers[] = {DateStyle, DateOrder, IntervalStyle, extra_float_digits, bytea_output,
+							 xmlbinary, xmloption, pg_get_client_encoding(), Array_nulls,
+							 quote_all_identifiers};
+
+	appendBinaryStringInfo(out, (char *) numbers, sizeof(numbers));
+	put_text(out, pg_get_timezone_name(session_timezone));
+	put_text(out, GetConfigOption("timezone_abbreviations", true, false));
+	put_text(out, locale_monetary);
+	put_text(out, locale_numeric);
+	put_text(out, locale_time);
+	put_text(out, TSCurrentConfig);
+}
+
+void
+cx_statement_session_key(const cx_statement *statement, StringInfo out)
+{
+	ListCell   *cell;
+
+	/* which of the following parts are there */
+	appendStringInfoChar(out, (statement->needs_user ? 1 : 0) |
+						 (statement->needs_session_user ? 2 : 0) |
+						 (statement->needs_row_security ? 4 : 0) |
+						 (statement->needs_search_path ? 8 : 0) |
+						 (statement->needs_text_search ? 16 : 0));
+	if (statement->needs_user)
+		put_uint32(out, GetUserId());
+	if (statement->needs_session_user)
+		put_uint32(out, GetSessionUserId());
+	if (statement->needs_row_security)
+		appendStringInfoChar(out, row_security ? 1 : 0);
+	if (statement->needs_search_path)
+		put_search_path(out);
+	if (statement->needs_text_search)
+		put_uint32(out, getTSCurrentConfig(false));
+
+	put_settings(out);
+
+	put_uint32(out, list_length(statement->settings));
+	foreach(cell, statement->settings)
+	{
+		char	   *name = strVal(lfirst(cell));
+		char	   *value = GetConfigOptionByName(name, NULL, true);
+
+		put_text(out, name);
+		put_text(out, value);
+	}
+}
+
+bool
+cx_statement_key(const cx_statement *statement, ParamListInfo params, StringInfo out,
+				 const char **refused)
+{
+	if (GinFuzzySearchLimit != 0)
+	{
+		*refused = "gin_fuzzy_search_limit is set";
+		return false;
+	}
+
+	if (statement->resolves_names)
+	{
+		Oid			temporary;
+		Oid			temporary_toast;
+
+		GetTempNamespaceState(&temporary, &temporary_toast);
+		if (OidIsValid(temporary))
+		{
+			*refused = "temporary tables of this session could shadow names in a function";
+			return false;
+		}
+	}
+
+	put_uint32(out, KEY_FORMAT);
+	put_uint32(out, MyDatabaseId);
+	appendBinaryStringInfo(out, (const char *) statement->fingerprint,
+						   sizeof(statement->fingerprint));
+	appendStringInfoChar(out, statement->untracked ? 1 : 0);
+
+	put_uint32(out, statement->parameter_count);
+	for (int i = 0; i < statement->parameter_count; i++)
+	{
+		const cx_parameter *parameter = &statement->parameters[i];
+		ParamExternData workspace;
+		ParamExternData *value = cx_key_parameter(params, parameter->id, parameter->type,
+												  &workspace);
+
+		if (value == NULL)
+		{
+			*refused = "a parameter has no value, or one of another type";
+			return false;
+		}
+		put_uint32(out, parameter->id);
+		put_uint32(out, parameter->type);
+		appendStringInfoChar(out, value->isnull ? 1 : 0);
+		if (!value->isnull)
+			put_value(out, parameter, value->value);
+	}
+
+	cx_statement_session_key(statement, out);
+	return true;
+}

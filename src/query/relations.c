@@ -1,0 +1,247 @@
+/*
+ * query/relations.c
+ *		May what a relation holds be cached, and what do its definition's changes touch?
+ *
+ * Every relation adds D of itself or, in a partition tree, of the root; a partition that the query
+ * names adds its own D too.  Which rows it depends on is query/tags.c's.
+ */
+#include "postgres.h"
+
+#include "query/private.h"
+
+#include "access/transam.h"
+#include "catalog/catalog.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/regproc.h"
+#include "utils/syscache.h"
+#include "utils/typcache.h"
+
+static char *
+relation_name(Oid relation)
+{
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)),
+									  get_rel_name(relation));
+}
+
+/* The lookup's answer lasts only until the next one: copies it. */
+bool
+cx_relations_copy(Oid relation, cx_tracked *copy)
+{
+	const cx_tracked *tracked = cx_tracked_lookup(relation);
+
+	if (tracked == NULL)
+		return false;
+	*copy = *tracked;
+	copy->descendants = NIL;
+	return true;
+}
+
+static void
+add_definition(cx_analysis *analysis, Oid relation)
+{
+	analysis->statement->relations = lappend_oid(analysis->statement->relations, relation);
+	cx_tags_add(analysis->statement, CX_TAG_DEFINITION, relation, 0, 0);
+}
+
+/*
+ * Is the relation, or one that is read with it, of a kind whose rows can be cached at all?
+ */
+static bool
+check_kind(cx_analysis *analysis, Oid relation)
+{
+	/* those of information_schema have OIDs of initdb */
+	if (relation < FirstNormalObjectId || IsCatalogRelationOid(relation))
+		return cx_analysis_refuse(analysis, "%s is a system catalog", relation_name(relation));
+	if (get_rel_persistence(relation) == RELPERSISTENCE_TEMP)
+		return cx_analysis_refuse(analysis, "%s is temporary", relation_name(relation));
+
+	switch (get_rel_relkind(relation))
+	{
+		case RELKIND_RELATION:
+		case RELKIND_PARTITIONED_TABLE:
+		case RELKIND_MATVIEW:
+		case RELKIND_VIEW:
+			return true;
+		case RELKIND_FOREIGN_TABLE:
+			return cx_analysis_refuse(analysis, "%s is a foreign table", relation_name(relation));
+		case RELKIND_SEQUENCE:
+			return cx_analysis_refuse(analysis, "%s is a sequence", relation_name(relation));
+		default:
+			return cx_analysis_refuse(analysis, "%s is not a table", relation_name(relation));
+	}
+}
+
+static bool
+check_tracked(cx_analysis *analysis, Oid relation, const cx_tracked *tracked)
+{
+	if (tracked->tracked)
+		return true;
+	if (analysis->untracked_allowed)
+	{
+		analysis->statement->untracked = true;
+		return true;
+	}
+	return cx_analysis_refuse(analysis, "%s is not tracked: %s", relation_name(relation),
+							  tracked->why_not);
+}
+
+/*
+ * One relation and, with its children, the ones below it.
+ */
+static bool
+add_tree(cx_analysis *analysis, Oid relation, bool with_children)
+{
+	cx_tracked	tracked;
+	List	   *members;
+	ListCell   *cell;
+
+	if (!check_kind(analysis, relation))
+		return false;
+	if (!cx_relations_copy(relation, &tracked))
+		return cx_analysis_refuse(analysis, "relation %u does not exist", relation);
+	if (!check_tracked(analysis, relation, &tracked))
+		return false;
+
+	add_definition(analysis, relation);
+	if (tracked.root != relation)
+		add_definition(analysis, tracked.root);
+	if (!with_children)
+		return true;
+
+	members = cx_tracked_members(relation);
+	foreach(cell, members)
+	{
+		Oid			member = lfirst_oid(cell);
+
+		/* other sessions' temporary children are not read by anybody else */
+		if (member == relation || isOtherTempNamespace(get_rel_namespace(member)))
+			continue;
+		if (!check_kind(analysis, member) || !cx_relations_copy(member, &tracked) ||
+			!check_tracked(analysis, member, &tracked))
+			return false;
+		analysis->statement->relations = lappend_oid(analysis->statement->relations, member);
+		if (tracked.root == member)
+			add_definition(analysis, member);
+	}
+	return true;
+}
+
+bool
+cx_relations_add(cx_analysis *analysis, const RangeTblEntry *rte)
+{
+	/*
+	 * A view is here for its definition and its privileges only; PostgreSQL 15 keeps it as a
+	 * relation without rows, 16 in the entry of the subquery it became.
+	 */
+	if (rte->relkind == RELKIND_VIEW)
+	{
+		if (!check_kind(analysis, rte->relid))
+			return false;
+		add_definition(analysis, rte->relid);
+		return true;
+	}
+	return add_tree(analysis, rte->relid, rte->inh);
+}
+
+/*
+ * A relation that an allowed function reads, we don't see how: all of it.
+ */
+bool
+cx_relations_add_read(cx_analysis *analysis, Oid function, Oid relation)
+{
+	List	   *members;
+	ListCell   *cell;
+
+	if (get_rel_name(relation) == NULL)
+		return cx_analysis_refuse(analysis, "function %s reads a table that was dropped",
+								  format_procedure(function));
+	if (!add_tree(analysis, relation, true))
+		return false;
+
+	members = cx_tracked_members(relation);
+	foreach(cell, members)
+	{
+		cx_tracked	tracked;
+		HeapTuple	tuple;
+		bool		row_security;
+
+		/* whoever sees the policies' conditions can put what they read into the key; here nobody does */
+		tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(lfirst_oid(cell)));
+		if (!HeapTupleIsValid(tuple))
+			continue;
+		row_security = ((Form_pg_class) GETSTRUCT(tuple))->relrowsecurity;
+		ReleaseSysCache(tuple);
+		if (row_security)
+			return cx_analysis_refuse(analysis, "function %s reads %s, which has row-level security",
+									  format_procedure(function), relation_name(lfirst_oid(cell)));
+
+		if (cx_relations_copy(lfirst_oid(cell), &tracked))
+			cx_tags_add(analysis->statement, CX_TAG_TABLE, tracked.root, 0, 0);
+	}
+	return true;
+}
+
+/*
+ * A value of a table's row type follows the table's definition: ADD COLUMN makes it longer.  So do
+ * values of the types made from it.  Composite types of their own are no relation's: G.
+ */
+bool
+cx_relations_add_row_types(cx_analysis *analysis, Oid type)
+{
+	Oid			element;
+
+	check_stack_depth();
+
+	/* no built-in type is made from a user's table */
+	if (type < FirstNormalObjectId || list_member_oid(analysis->row_types, type))
+		return true;
+	analysis->row_types = lappend_oid(analysis->row_types, type);
+
+	element = get_element_type(type);
+	if (OidIsValid(element))
+		return cx_relations_add_row_types(analysis, element);
+
+	switch (get_typtype(type))
+	{
+		case TYPTYPE_DOMAIN:
+			return cx_relations_add_row_types(analysis, getBaseType(type));
+
+		case TYPTYPE_RANGE:
+			return cx_relations_add_row_types(analysis, get_range_subtype(type));
+
+		case TYPTYPE_MULTIRANGE:
+			return cx_relations_add_row_types(analysis, get_multirange_range(type));
+
+		case TYPTYPE_COMPOSITE:
+			{
+				Oid			relation = get_typ_typrelid(type);
+				TupleDesc	desc = lookup_rowtype_tupdesc_copy(type, -1);
+				cx_tracked	tracked;
+
+				if (get_rel_relkind(relation) != RELKIND_COMPOSITE_TYPE)
+				{
+					if (get_rel_persistence(relation) == RELPERSISTENCE_TEMP)
+						return cx_analysis_refuse(analysis, "%s is temporary",
+												  relation_name(relation));
+					add_definition(analysis, relation);
+					if (cx_relations_copy(relation, &tracked) && tracked.root != relation)
+						add_definition(analysis, tracked.root);
+				}
+				for (int i = 0; i < desc->natts; i++)
+				{
+					if (!TupleDescAttr(desc, i)->attisdropped &&
+						!cx_relations_add_row_types(analysis, TupleDescAttr(desc, i)->atttypid))
+						return false;
+				}
+				return true;
+			}
+
+		default:
+			return true;
+	}
+}

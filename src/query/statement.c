@@ -1,0 +1,213 @@
+/*
+ * query/statement.c
+ *		Understanding a query: the analysis as a whole, and what it leaves behind.
+ *
+ * 1. An analysis either refuses, with a reason, or knows everything that can change the result:
+ *    the contents of relations (tags), and the rest (key).
+ * 2. A cx_statement is not changed once it was returned; plans hold it and copy it.
+ *
+ * Reads: eligible.c walks the query and calls relations.c, functions.c (with reviewed.c, allowed.c),
+ * types.c and tags.c for what it meets; key.c serves each execution.
+ *
+ * Memory: an analysis works in a context of its own; what it returns is in the caller's.
+ */
+#include "postgres.h"
+
+#include "base/compat.h"
+#include "query/private.h"
+
+#include "common/cryptohash.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/memutils.h"
+
+bool
+cx_analysis_refuse(cx_analysis *analysis, const char *format,...)
+{
+	StringInfoData reason;
+
+	if (analysis->refused != NULL)
+		return false;
+
+	initStringInfo(&reason);
+	for (;;)
+	{
+		va_list		args;
+		int			needed;
+
+		va_start(args, format);
+		needed = appendStringInfoVA(&reason, format, args);
+		va_end(args);
+		if (needed == 0)
+			break;
+		enlargeStringInfo(&reason, needed);
+	}
+	analysis->refused = reason.data;
+	return false;
+}
+
+/*
+ * nodeToString() writes every field of every node; the only ones it leaves out, like queryId, are
+ * those that have no bearing on the result.
+ */
+static bool
+make_fingerprint(cx_statement *statement, Query *query)
+{
+	char	   *text = nodeToString(query);
+	pg_cryptohash_ctx *hash = pg_cryptohash_create(PG_SHA256);
+	bool		made;
+
+	if (hash == NULL)
+		return false;
+	made = pg_cryptohash_init(hash) == 0 &&
+		pg_cryptohash_update(hash, (const uint8 *) text, strlen(text)) == 0 &&
+		pg_cryptohash_final(hash, statement->fingerprint, sizeof(statement->fingerprint)) == 0;
+	pg_cryptohash_free(hash);
+	return made;
+}
+
+static List *
+sorted_unique(List *oids)
+{
+	list_sort(oids, list_oid_cmp);
+	list_deduplicate_oid(oids);
+	return oids;
+}
+
+cx_statement *
+cx_statement_analyze(Query *query, bool untracked_allowed, const char **refused)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext scratch = AllocSetContextCreate(caller, "cache_ext analysis",
+												  ALLOCSET_DEFAULT_SIZES);
+	cx_analysis analysis = {0};
+	cx_statement *result = NULL;
+
+	MemoryContextSwitchTo(scratch);
+	analysis.untracked_allowed = untracked_allowed;
+	analysis.statement = palloc0(sizeof(cx_statement));
+	analysis.statement->node.type = T_ExtensibleNode;
+	analysis.statement->node.extnodename = CX_STATEMENT_NODE;
+	cx_tags_add(analysis.statement, CX_TAG_DATABASE, InvalidOid, 0, 0);
+
+	if (cx_eligible_query(&analysis, query) &&
+		(make_fingerprint(analysis.statement, query) ||
+		 cx_analysis_refuse(&analysis, "SHA-256 is not available")))
+	{
+		cx_tags_finish(analysis.statement);
+		analysis.statement->relations = sorted_unique(analysis.statement->relations);
+		MemoryContextSwitchTo(caller);
+		result = copyObject(analysis.statement);
+	}
+	else
+	{
+		Assert(analysis.refused != NULL);
+		MemoryContextSwitchTo(caller);
+		*refused = pstrdup(analysis.refused);
+	}
+
+	MemoryContextDelete(scratch);
+	return result;
+}
+
+bool
+cx_statement_permitted(const cx_statement *statement)
+{
+	Oid			user = GetUserId();
+	ListCell   *cell;
+
+	foreach(cell, statement->executed)
+	{
+		if (!cx_may_execute(lfirst_oid(cell), user))
+			return false;
+	}
+	foreach(cell, statement->selected)
+	{
+		if (pg_class_aclcheck(lfirst_oid(cell), user, ACL_SELECT) != ACLCHECK_OK)
+			return false;
+	}
+	return true;
+}
+
+List *
+cx_statement_relations(const cx_statement *statement)
+{
+	return list_copy(statement->relations);
+}
+
+List *
+cx_statement_functions(const cx_statement *statement)
+{
+	return list_copy(statement->functions);
+}
+
+/*
+ * As a node
+ */
+
+static void *
+copy_array(const void *array, size_t size)
+{
+	return size == 0 ? NULL : memcpy(palloc(size), array, size);
+}
+
+static void
+copy_statement(ExtensibleNode *new_node, const ExtensibleNode *old_node)
+{
+	cx_statement *copy = (cx_statement *) new_node;
+	const cx_statement *old = (const cx_statement *) old_node;
+	ExtensibleNode header = *new_node;
+
+	*copy = *old;
+	copy->node = header;
+	copy->settings = copyObject(old->settings);
+	copy->parameters = copy_array(old->parameters, sizeof(cx_parameter) * old->parameter_count);
+	copy->tags = copy_array(old->tags, sizeof(cx_tag) * old->tag_count);
+	copy->pins = copy_array(old->pins, sizeof(cx_pin) * old->pin_count);
+	copy->relations = list_copy(old->relations);
+	copy->functions = list_copy(old->functions);
+	copy->executed = list_copy(old->executed);
+	copy->selected = list_copy(old->selected);
+}
+
+/* The rest follows from the query that the fingerprint is of. */
+static bool
+equal_statement(const ExtensibleNode *a, const ExtensibleNode *b)
+{
+	return memcmp(((const cx_statement *) a)->fingerprint, ((const cx_statement *) b)->fingerprint,
+				  PG_SHA256_DIGEST_LENGTH) == 0;
+}
+
+/* For debug_print_plan. */
+static void
+out_statement(StringInfo out, const ExtensibleNode *node)
+{
+	const cx_statement *statement = (const cx_statement *) node;
+
+	appendStringInfoString(out, " :fingerprint ");
+	for (int i = 0; i < PG_SHA256_DIGEST_LENGTH; i++)
+		appendStringInfo(out, "%02x", statement->fingerprint[i]);
+}
+
+/* Plans that hold one are not sent to parallel workers. */
+static void
+read_statement(ExtensibleNode *node)
+{
+	elog(ERROR, "a cx_statement can't be read back");
+}
+
+static const ExtensibleNodeMethods statement_methods = {
+	.extnodename = CX_STATEMENT_NODE,
+	.node_size = sizeof(cx_statement),
+	.nodeCopy = copy_statement,
+	.nodeEqual = equal_statement,
+	.nodeOut = out_statement,
+	.nodeRead = read_statement,
+};
+
+void
+cx_statement_init(void)
+{
+	RegisterExtensibleNodeMethods(&statement_methods);
+	cx_allowed_init();
+}
