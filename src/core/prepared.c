@@ -17,7 +17,8 @@
  *	   count as the global slot.
  *	4. Where no utility command tells the gid (an apply worker with two_phase) nothing will tell of
  *	   the commit either: writers is raised at once and stays so until the background worker sees
- *	   that the transaction is over.  Those found at start keep the global slot pending.
+ *	   that the transaction is over.  Those prepared before the start keep the global slot pending
+ *	   until a backend sees that they are gone.
  *
  * Lock: state->lock guards the list; clocks are moved outside it.  It is taken in transactions only
  * before their commit record exists or after they ended.
@@ -28,22 +29,30 @@
 #include "base/stop_point.h"
 #include "core/prepared.h"
 
+#include <dirent.h>
+
 #include "access/htup_details.h"
 #include "access/twophase.h"
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "catalog/pg_control.h"
+#include "common/controldata_utils.h"
 #include "executor/executor.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "port/atomics.h"
+#include "storage/fd.h"
 #include "storage/ipc.h"
 #include "storage/lwlock.h"
 #include "storage/procarray.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 
 #define MAX_SLOTS 64			/* of one prepared transaction; more count as the global one */
 #define APPLY_WORKER_GID "pg_gid_"	/* what TwoPhaseTransactionGid() makes */
+#define START_CHECK_US USECS_PER_SEC	/* how often at most the start is looked at */
 
 typedef struct prepared_set
 {
@@ -56,8 +65,8 @@ typedef struct prepared_set
 typedef struct prepared_state
 {
 	LWLock		lock;
-	bool		start_pending;	/* global slot raised since the start; the worker's field */
-	bool		start_found;	/* an apply worker's transaction was among those found */
+	pg_atomic_uint32 start_pending; /* is the global slot raised since the start? */
+	TimestampTz start_checked;	/* when that was last looked at */
 	int			room;
 	prepared_set sets[FLEXIBLE_ARRAY_MEMBER];
 } prepared_state;
@@ -86,6 +95,30 @@ prepared_size(void)
 	return add_size(offsetof(prepared_state, sets), mul_size(sizeof(prepared_set), set_room()));
 }
 
+/*
+ * Is it known that nothing is prepared?  A clean shutdown has written every prepared transaction to
+ * a file of its own; after a crash some are in the WAL only.
+ */
+static bool
+nothing_prepared(void)
+{
+	bool		crc_ok;
+	ControlFileData *control = get_controlfile(DataDir, &crc_ok);
+	bool		clean = crc_ok && control->state == DB_SHUTDOWNED;
+	DIR		   *dir;
+	struct dirent *file;
+
+	pfree(control);
+	if (!clean)
+		return false;
+	dir = AllocateDir("pg_twophase");
+	while ((file = ReadDirExtended(dir, "pg_twophase", LOG)) != NULL)
+		if (file->d_name[0] != '.')
+			clean = false;
+	FreeDir(dir);
+	return clean;
+}
+
 static void
 prepared_create(void *area)
 {
@@ -96,10 +129,13 @@ prepared_create(void *area)
 	for (int i = 0; i < fresh->room; i++)
 		fresh->sets[i].xid = InvalidTransactionId;
 
-	/* until the worker has looked at what was prepared before this start */
-	fresh->start_pending = fresh->room > 0;
-	if (fresh->start_pending)
+	/* until a backend has looked at what was prepared before this start */
+	pg_atomic_init_u32(&fresh->start_pending, 0);
+	if (fresh->room > 0 && !nothing_prepared())
+	{
+		pg_atomic_write_u32(&fresh->start_pending, 1);
 		cx_clock_writers_add(CX_SLOT_GLOBAL);
+	}
 }
 
 static void
@@ -355,8 +391,7 @@ is_listed(TransactionId xid)
 
 /*
  * Is a transaction prepared that an apply worker prepared before this start?  The list of prepared
- * transactions is private to twophase.c; the function behind pg_prepared_xacts is the way to it,
- * and it needs no database.
+ * transactions is private to twophase.c; the function behind pg_prepared_xacts is the way to it.
  */
 static bool
 apply_worker_left_prepared(void)
@@ -407,21 +442,28 @@ apply_worker_left_prepared(void)
 void
 cx_prepared_sweep(void)
 {
-	if (state->room == 0 || RecoveryInProgress())
+	if (state->room > 0 && !RecoveryInProgress())
+		release_unannounced();
+}
+
+void
+cx_prepared_settle_start(void)
+{
+	TimestampTz now;
+
+	if (pg_atomic_read_u32(&state->start_pending) == 0)
+		return;
+	now = GetCurrentTimestamp();
+	if (now - state->start_checked < START_CHECK_US)
+		return;
+	state->start_checked = now; /* two at once do no harm */
+	if (RecoveryInProgress() || apply_worker_left_prepared())
 		return;
 
-	if (state->start_pending)
+	/* whoever lowers the flag lowers the slot; what is gone may have committed unannounced */
+	if (pg_atomic_exchange_u32(&state->start_pending, 0) == 1)
 	{
-		if (apply_worker_left_prepared())
-			state->start_found = true;
-		else
-		{
-			/* what was found and is gone has committed unannounced, for all we know */
-			if (state->start_found)
-				cx_clock_raise(CX_SLOT_GLOBAL, GetXLogInsertRecPtr());
-			cx_clock_writers_remove(CX_SLOT_GLOBAL);
-			state->start_pending = false;
-		}
+		cx_clock_raise(CX_SLOT_GLOBAL, GetXLogInsertRecPtr());
+		cx_clock_writers_remove(CX_SLOT_GLOBAL);
 	}
-	release_unannounced();
 }

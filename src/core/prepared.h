@@ -43,4 +43,10 @@ extern void cx_prepared_abandon(void);
  */
 extern void cx_prepared_sweep(void);
 
+/*
+ * Before a look-up: lets the cache be used after a start with prepared transactions, once it is
+ * known that none of them can commit unannounced.  Costs one read unless that is open.
+ */
+extern void cx_prepared_settle_start(void);
+
 #endif

@@ -35,6 +35,7 @@
 #include "base/stop_point.h"
 #include "core/dirty.h"
 #include "core/entry.h"
+#include "core/prepared.h"
 #include "core/redis_tier.h"
 #include "plan/generation.h"
 #include "plan/scan.h"
@@ -445,6 +446,7 @@ decide(cache_scan *scan)
 	if (scan->codec == NULL)
 		return;
 	scan->name = cx_redis_tier_name(scan->key.data, scan->key.len);
+	cx_prepared_settle_start();
 
 	scan->outcome = CX_OUTCOME_NOT_FILLED;
 	if (!scan->request.missed && !scan->request.refresh && look_up(scan, &may_fill))
