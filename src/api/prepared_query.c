@@ -343,9 +343,8 @@ cx_prepared_query_params_from(cx_prepared_query *query, int count, const Datum *
 	if (count != query->param_count)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("wrong number of arguments for the query"),
-				 errdetail("The query has %d parameters, but %d arguments were given.",
-						   query->param_count, count)));
+				 errmsg("wrong number of arguments for the query: expected %d, got %d",
+						query->param_count, count)));
 	if (count == 0)
 		return NULL;
 
