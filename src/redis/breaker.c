@@ -144,7 +144,7 @@ open_breaker(uint64 seen)
 	int64		backoff = Min(FIRST_BACKOFF_US << Min(openings, 16), LAST_BACKOFF_US);
 	uint64		until;
 
-	backoff -= (int64) (backoff / 2 * pg_prng_double(&pg_global_prng_state));
+	backoff -= (int64) (backoff * 0.5 * pg_prng_double(&pg_global_prng_state));
 	until = cx_wait_clock() + backoff;
 	if (!pg_atomic_compare_exchange_u64(&breaker->open_until, &seen, until))
 		return false;
