@@ -136,8 +136,7 @@ parse_host(span piece, cx_redis_target *url)
 		return "The host is too long or has a malformed percent-encoding.";
 	if (colon != NULL &&
 		!parse_number((span){colon + 1, piece.end}, 1, 65535, &url->port))
-		return "The port must be a number from 1 to 65535; in user and password, \":\", \"/\", "
-			"\"?\" and \"@\" must be percent-encoded.";
+		return "The port must be a number from 1 to 65535.";
 	return NULL;
 }
 

@@ -49,6 +49,8 @@ check_redis_url(char **newval, void **extra, GucSource source)
 		return true;
 	GUC_check_errmsg("invalid value for parameter \"%s\"", "cache_ext.redis_url");
 	GUC_check_errdetail("%s", problem);
+	GUC_check_errhint("Write redis://[[user]:password@]host[:port][/db] or unix:///path[?db=n], with "
+					  "\":\", \"/\", \"?\" and \"@\" in user and password percent-encoded.");
 	return false;
 }
 

@@ -9,8 +9,8 @@
  *
  * 1. The state is open_until (0: closed; in the future: open; past: half-open), so that time alone
  *	  makes open half-open and nobody needs to act for it.
- * 2. While closed, a call costs one atomic read before and three after; while open, one and a look at
- *	  the clock.  No locks; lost races cost a call too many or too few, never more.
+ * 2. While closed, a call costs one atomic read before and three after; while open, one and a look
+ *	  at the clock.  No locks; lost races cost a call too many or too few, never more.
  * 3. The right to probe is a lease that ends by itself: a prober may die.
  * 4. Any answer closes the breaker, also one to a call that began before it opened.
  *
@@ -144,7 +144,7 @@ open_breaker(uint64 seen)
 	int64		backoff = Min(FIRST_BACKOFF_US << Min(openings, 16), LAST_BACKOFF_US);
 	uint64		until;
 
-	backoff -= (int64) (backoff / 2 * pg_prng_double(&pg_global_prng_state));
+	backoff -= (int64) (backoff * 0.5 * pg_prng_double(&pg_global_prng_state));
 	until = cx_wait_clock() + backoff;
 	if (!pg_atomic_compare_exchange_u64(&breaker->open_until, &seen, until))
 		return false;

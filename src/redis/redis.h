@@ -63,7 +63,10 @@ extern void cx_redis_budget_start(cx_redis_budget *budget);
  * Sends count commands in one batch and waits for all replies, connecting first where needed.
  * replies[] is the caller's; what it points to is allocated in CurrentMemoryContext.  Unless the
  * status is CX_REDIS_OK, replies[] is undefined and the connection is closed or never was open.
- * A reply with a string over max_entry_size plus slack counts as CX_REDIS_FAILED.
+ * A reply over max_entry_size plus slack counts as CX_REDIS_FAILED.
+ *
+ * On a kept connection that turns out to be dead the batch is sent once more on a new one: only
+ * commands whose effect is the same sent twice may be passed.
  */
 extern cx_redis_status cx_redis_call(const cx_redis_command *commands, int count,
 									 cx_redis_reply *replies, cx_redis_budget *budget);

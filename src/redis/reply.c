@@ -175,6 +175,8 @@ start_reader(cx_reply_parser *parser)
 	if (parser->reader == NULL)
 		return false;
 	parser->reader->privdata = parser;
+	/* the buffer is cx_reply_trim()'s to drop, not hiredis's after each reply over 16 kB */
+	parser->reader->maxbuf = 0;
 	parser->largest_buffer = 0;
 	return true;
 }

@@ -18,7 +18,7 @@ typedef struct cx_stream cx_stream;
 /* Starts connecting; NULL and trouble if that fails at once. */
 extern cx_stream *cx_stream_start(const cx_address *address, cx_trouble *trouble);
 
-/* Waits until the connection stands, with TLS where the URL asks for it.  May raise an interrupt. */
+/* Waits until the connection stands, with TLS if the URL asks for it.  May raise an interrupt. */
 extern bool cx_stream_establish(cx_stream *stream, const cx_redis_target *url,
 								cx_deadline *deadline, cx_trouble *trouble);
 
