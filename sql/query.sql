@@ -79,19 +79,6 @@ CREATE FUNCTION noisy(x int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS
 	$$ BEGIN RAISE NOTICE 'noisy(%)', x; RETURN x; END $$;
 SELECT * FROM cache_ext.query('SELECT max(noisy(id)) FROM city') AS t(m int);
 SELECT * FROM cache_ext.query('SELECT max(noisy(id)) FROM city') AS t(m int);
-LOAD 'auto_explain';
-SET auto_explain.log_min_duration = 0;
-SET auto_explain.log_nested_statements = on;
-SET auto_explain.log_analyze = on;
-SET auto_explain.log_timing = off;
-SET auto_explain.log_verbose = on;
-SET auto_explain.log_level = 'notice';
-SELECT cache_ext.invalidate('city');
-\pset tuples_only on
-SELECT * FROM cache_ext.query('SELECT name FROM city WHERE id < $1 ORDER BY population', '{3}') AS t(name text);
-SELECT * FROM cache_ext.query('SELECT name FROM city WHERE id < $1 ORDER BY population', '{3}') AS t(name text);
-\pset tuples_only off
-SET auto_explain.log_min_duration = -1;
 
 -- isolation levels that keep a snapshot
 BEGIN ISOLATION LEVEL REPEATABLE READ;

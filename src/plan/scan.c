@@ -658,6 +658,8 @@ explain_scan(CustomScanState *node, List *ancestors, ExplainState *es)
 	cache_scan *scan = (cache_scan *) node;
 	const char *text = outcome_text(scan->outcome);
 
+	if (scan->request.only_hit && scan->outcome == CX_OUTCOME_NOT_FILLED)
+		text = "miss";			/* the door's next plan tells the rest */
 	if (scan->reason != NULL)
 		text = psprintf("%s: %s", text, scan->reason);
 	ExplainPropertyText("Cache", text, es);

@@ -1,0 +1,67 @@
+# What EXPLAIN shows of statements that go through the cache: a hit has nothing below it.
+use strict;
+use warnings;
+use PostgreSQL::Test::Cluster;
+use Test::More;
+use RedisServer;
+
+my $redis = RedisServer->new('plans');
+$redis->start;
+my $node = PostgreSQL::Test::Cluster->new('plans');
+$node->init;
+$node->append_conf('postgresql.conf', <<"EOC");
+shared_preload_libraries = 'cache_ext,auto_explain'
+cache_ext.redis_url = '@{[ $redis->url ]}'
+cache_ext.redis_timeout = '10s'
+cache_ext.redis_connect_timeout = '10s'
+EOC
+$node->start;
+$node->safe_psql('postgres', <<'EOS');
+CREATE EXTENSION cache_ext;
+CREATE TABLE city (id int PRIMARY KEY, name text, population bigint);
+INSERT INTO city SELECT i, 'city ' || i, i * 1000 FROM generate_series(1, 100) i;
+SELECT cache_ext.track('city');
+EOS
+
+# The plans of the statements that a query through the cache runs.
+sub plans
+{
+	my ($options) = @_;
+	my ($stdout, $stderr) = ('', '');
+	$node->psql('postgres', <<"EOS", stdout => \$stdout, stderr => \$stderr, on_error_die => 1);
+SET auto_explain.log_min_duration = 0;
+SET auto_explain.log_nested_statements = on;
+SET auto_explain.log_analyze = on;
+SET auto_explain.log_timing = off;
+SET auto_explain.log_level = 'notice';
+$options
+SELECT * FROM cache_ext.query(
+	'SELECT name FROM city WHERE id < \$1 AND population > (SELECT avg(population) FROM city) ORDER BY population',
+	'{60}') AS t(name text);
+EOS
+	return grep { /Cached Result/ } split /NOTICE: /, $stderr;
+}
+
+my @plans = plans('');
+is(scalar @plans, 2, 'a miss looks up with one plan and runs the other');
+like($plans[0], qr/Cache: miss$/m, 'the first finds nothing');
+unlike($plans[0], qr/->/, 'and does not start what is below it');
+like($plans[1], qr/Cache: miss, stored/, 'the second stores its rows');
+like($plans[1], qr/Seq Scan on city|Index/, 'of a plan that ran');
+
+@plans = plans('');
+is(scalar @plans, 1, 'a hit runs one plan');
+like($plans[0], qr/Cache: hit/, 'which says so');
+like($plans[0], qr/Cache Tier: redis/, 'and from where');
+unlike($plans[0], qr/->|SubPlan|InitPlan|Seq Scan/, 'and has nothing below it');
+like($plans[0], qr/actual rows=9/, 'but all its rows');
+
+@plans = plans('SET auto_explain.log_verbose = on;');
+like($plans[0], qr/Output: name/, 'columns are shown');
+like($plans[0], qr/Cache Key: cache_ext:\d+:\d+:q:[0-9a-f]{64}$/m, 'and the key in Redis');
+
+@plans = plans('SET default_transaction_isolation = serializable;');
+like($plans[-1], qr/Cache: bypass: the isolation level keeps one snapshot/, 'a bypass gives its reason');
+like($plans[-1], qr/Seq Scan on city/, 'and runs the plan');
+
+done_testing();
