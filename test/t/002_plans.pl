@@ -6,7 +6,6 @@ use Test::More;
 use RedisServer;
 
 my $redis = RedisServer->new('plans');
-$redis->start;
 my $node = PostgreSQL::Test::Cluster->new('plans');
 $node->init;
 $node->append_conf('postgresql.conf', <<"EOC");
