@@ -8,6 +8,9 @@
 #define makeNode(type) ((type *) newNode(sizeof(type)))
 #define IsA(node, type) (nodeTag(node) == T_##type)
 #define foreach(cell, list) for (cell = list_head(list); cell != 0; cell = lnext(list, cell))
+#define dlist_foreach(iter, head) for (iter.cur = (head)->head.next; iter.cur; iter.cur = iter.cur->next)
+#define dlist_foreach_modify(iter, head) dlist_foreach(iter, head)
+#define dlist_container(type, member, node) ((type *) (node))
 #define PG_TRY() if (setjmp_()) {
 #define PG_CATCH() } else {
 #define PG_FINALLY() } {
