@@ -30,8 +30,9 @@ demo:
 bench:
 	@BENCH='$(BENCH)' SECONDS_EACH='$(SECONDS_EACH)' exec bash test/bench/run
 
+# RUNS executions, 300,000 by default; -1 goes on until something is found.
 fuzz:
-	@exec bash test/fuzz/run.sh
+	@exec sh test/fuzz/run.sh $(RUNS)
 
 lint:
 	@exec bash test/lint

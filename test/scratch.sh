@@ -47,12 +47,14 @@ cx_bin=${CX_SCRATCH:-}/root/usr/lib/postgresql/$PG_MAJOR/bin
 
 # What building needs, and what running servers needs.  redis-tools (or valkey-tools) has the server's
 # program too, without the service that redis-server would start on every boot.
+# clang_version is the one that comes with postgresql-server-dev.
 if [ "$PG_MAJOR" = 15 ]; then
-	msgpack_package=libmsgpack-dev redis_package=redis-tools
+	msgpack_package=libmsgpack-dev redis_package=redis-tools clang_version=14
 else
-	msgpack_package=libmsgpack-c-dev redis_package=valkey-tools
+	msgpack_package=libmsgpack-c-dev redis_package=valkey-tools clang_version=19
 fi
-build_packages="gcc make pkg-config libhiredis-dev $msgpack_package postgresql-server-dev-$PG_MAJOR"
+build_packages="gcc make pkg-config libhiredis-dev $msgpack_package libssl-dev"
+build_packages+=" postgresql-server-dev-$PG_MAJOR"
 server_packages="postgresql-$PG_MAJOR $redis_package"
 
 #
