@@ -20,6 +20,7 @@
 #define ENTRY_FORMAT 1
 
 #define ENTRY_FIELDS 9
+#define BODY_FIELDS 2			/* of a byte each at least */
 
 /* uint32 in the one format of a fixed size: a first byte and four more */
 #define CHECKSUM_FIRST 0xce
@@ -108,5 +109,5 @@ cx_entry_read(const char *data, size_t length, cx_entry *entry)
 
 	entry->body = (const char *) reader.at;
 	entry->body_length = reader.end - reader.at;
-	return true;
+	return entry->body_length >= BODY_FIELDS;
 }

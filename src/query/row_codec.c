@@ -49,6 +49,7 @@ struct cx_row_codec
 	/* the body being written */
 	StringInfo	out;
 	size_t		end;			/* the length that out may reach */
+	bool		too_large;		/* it would have passed it */
 	int			rows_at;
 	uint32		rows;
 };
@@ -107,7 +108,7 @@ cx_row_codec_create(TupleDesc desc, const char **refused)
 			codec->exact = false;
 	}
 
-	codec->desc = CreateTupleDescCopy(desc);
+	codec->desc = desc;
 	initStringInfo(&codec->columns);
 	write_columns(&codec->columns, desc);
 	codec->values = palloc(desc->natts * sizeof(Datum));
@@ -171,15 +172,18 @@ run_in_subtransaction(codec_action action, cx_row_codec *codec, void *arg)
 
 /* Runs the action with client_encoding out of the way.  Invariant 4. */
 static bool
-run_unconverted(codec_action action, cx_row_codec *codec, void *arg, bool subtransaction)
+run_unconverted(codec_action action, cx_row_codec *codec, void *arg)
 {
 	int			client_encoding = pg_get_client_encoding();
 	volatile bool result = false;
 
+	if (client_encoding == GetDatabaseEncoding())
+		return action(codec, arg);
+
 	SetClientEncoding(GetDatabaseEncoding());
 	PG_TRY();
 	{
-		result = subtransaction ? run_in_subtransaction(action, codec, arg) : action(codec, arg);
+		result = action(codec, arg);
 	}
 	PG_FINALLY();
 	{
@@ -195,6 +199,7 @@ cx_row_codec_begin(cx_row_codec *codec, StringInfo out, size_t limit)
 	MemoryContextReset(codec->row_context);
 	codec->out = out;
 	codec->end = out->len + limit;
+	codec->too_large = false;
 	codec->rows = 0;
 
 	appendBinaryStringInfo(out, codec->columns.data, codec->columns.len);
@@ -204,9 +209,12 @@ cx_row_codec_begin(cx_row_codec *codec, StringInfo out, size_t limit)
 
 /* Is there room for that many bytes more? */
 static inline bool
-fits(const cx_row_codec *codec, size_t bytes)
+fits(cx_row_codec *codec, size_t bytes)
 {
-	return codec->out->len + bytes <= codec->end;
+	if (codec->out->len + bytes <= codec->end)
+		return true;
+	codec->too_large = true;
+	return false;
 }
 
 static bool
@@ -216,14 +224,14 @@ add_value(cx_row_codec *codec, cx_type_io *type, Datum value)
 	Datum		back;
 
 	/* before anything large is made of it */
-	if (type->length == -1 && !fits(codec, toast_raw_datum_size(value) - VARHDRSZ))
+	if (type->is_varlena && !fits(codec, toast_raw_datum_size(value) - VARHDRSZ))
 		return false;
 
 	cx_type_io_to_cell(type, value, &cell);
+	if (type->format >= CX_CELL_TEXT && !fits(codec, cell.length))
+		return false;
 	if (!type->exact &&
 		!(cx_type_io_from_cell(type, &cell, &back) && cx_type_io_same(type, value, back)))
-		return false;
-	if (type->conversion != CX_CONVERT_NOTHING && !fits(codec, cell.length))
 		return false;
 	cx_cell_write(codec->out, type->format, &cell);
 	return true;
@@ -250,6 +258,12 @@ add_row(cx_row_codec *codec, void *arg)
 	return added && fits(codec, 0);
 }
 
+static bool
+try_add_row(cx_row_codec *codec, void *arg)
+{
+	return run_in_subtransaction(add_row, codec, arg);
+}
+
 bool
 cx_row_codec_add(cx_row_codec *codec, TupleTableSlot *slot)
 {
@@ -259,12 +273,19 @@ cx_row_codec_add(cx_row_codec *codec, TupleTableSlot *slot)
 
 	slot_getallattrs(slot);
 	if (codec->calls_functions)
-		added = run_unconverted(add_row, codec, slot, !codec->exact);
+		added = run_unconverted(codec->exact ? add_row : try_add_row, codec, slot);
 	else
 		added = add_row(codec, slot);
 	MemoryContextReset(codec->row_context);
 	codec->rows++;
 	return added;
+}
+
+const char *
+cx_row_codec_refusal(const cx_row_codec *codec)
+{
+	return codec->too_large ? "the result is larger than cache_ext.max_entry_size" :
+		"a value of the result would not come back from the cache as it is";
 }
 
 void
@@ -355,6 +376,12 @@ decode_body(cx_row_codec *codec, void *arg)
 	return true;
 }
 
+static bool
+try_decode_body(cx_row_codec *codec, void *arg)
+{
+	return run_in_subtransaction(decode_body, codec, arg);
+}
+
 bool
 cx_row_codec_decode(cx_row_codec *codec, const char *data, size_t length,
 					MinimalTuple **tuples, uint64 *count, const char **reason)
@@ -369,7 +396,7 @@ cx_row_codec_decode(cx_row_codec *codec, const char *data, size_t length,
 
 	MemoryContextReset(codec->row_context);
 	if (codec->calls_functions)
-		decoded = run_unconverted(decode_body, codec, &body, true);
+		decoded = run_unconverted(try_decode_body, codec, &body);
 	else
 		decoded = decode_body(codec, &body);
 	MemoryContextReset(codec->row_context);

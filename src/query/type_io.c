@@ -46,6 +46,7 @@ static bool
 is_native(Oid type, cx_type_io *io)
 {
 	io->conversion = CX_CONVERT_NOTHING;
+	io->is_varlena = false;
 	switch (type)
 	{
 		case BOOLOID:
@@ -92,6 +93,7 @@ is_native(Oid type, cx_type_io *io)
 		case XMLOID:			/* xml_send would rewrite the declaration */
 			io->format = CX_CELL_TEXT;
 			io->conversion = CX_CONVERT_VARLENA;
+			io->is_varlena = true;
 			return true;
 		case NAMEOID:
 			io->format = CX_CELL_TEXT;
@@ -100,6 +102,7 @@ is_native(Oid type, cx_type_io *io)
 		case BYTEAOID:
 			io->format = CX_CELL_BYTES;
 			io->conversion = CX_CONVERT_VARLENA;
+			io->is_varlena = true;
 			return true;
 		default:
 			return false;
@@ -223,12 +226,12 @@ cx_type_io_lookup(Oid type, cx_type_io *io, const char **refused)
 	type_review review = {.binary = true, .exact = true};
 	Oid			output;
 	Oid			input;
-	bool		is_varlena;
 
-	type = getBaseType(type);
-	get_typlenbyval(type, &io->length, &io->by_value);
-	io->composite = type_is_rowtype(type);
+	/* the usual types without a look into a catalog: this is done for every hit */
 	io->exact = true;
+	if (is_native(type, io))
+		return true;
+	type = getBaseType(type);
 	if (is_native(type, io))
 		return true;
 
@@ -236,12 +239,14 @@ cx_type_io_lookup(Oid type, cx_type_io *io, const char **refused)
 	if (*refused != NULL)
 		return false;
 
+	get_typlenbyval(type, &io->length, &io->by_value);
+	io->composite = type_is_rowtype(type);
 	if (review.binary)
 	{
 		io->format = CX_CELL_BYTES;
 		io->conversion = CX_CONVERT_BINARY;
 		io->exact = review.exact;
-		getTypeBinaryOutputInfo(type, &output, &is_varlena);
+		getTypeBinaryOutputInfo(type, &output, &io->is_varlena);
 		getTypeBinaryInputInfo(type, &input, &io->from_parameter);
 	}
 	else
@@ -249,7 +254,7 @@ cx_type_io_lookup(Oid type, cx_type_io *io, const char **refused)
 		io->format = CX_CELL_TEXT;
 		io->conversion = CX_CONVERT_TEXTUAL;
 		io->exact = false;
-		getTypeOutputInfo(type, &output, &is_varlena);
+		getTypeOutputInfo(type, &output, &io->is_varlena);
 		getTypeInputInfo(type, &input, &io->from_parameter);
 	}
 	fmgr_info(output, &io->to_bytes);

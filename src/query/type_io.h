@@ -24,6 +24,7 @@ typedef struct cx_type_io
 {
 	cx_cell_format format;
 	cx_type_conversion conversion;
+	bool		is_varlena;
 
 	/* for the last two conversions */
 	FmgrInfo	to_bytes;
@@ -36,7 +37,7 @@ typedef struct cx_type_io
 	 */
 	bool		exact;
 
-	/* how to compare */
+	/* how to compare, for those two */
 	bool		composite;
 	bool		by_value;
 	int16		length;
@@ -61,7 +62,7 @@ extern void cx_type_io_to_cell(cx_type_io *io, Datum value, cx_cell *cell);
  */
 extern bool cx_type_io_from_cell(cx_type_io *io, const cx_cell *cell, Datum *value);
 
-/* Is it the same, to the last byte that anybody can observe?  Raises no error of its own. */
+/* Of a type that isn't exact: is it the same, to the last byte that anybody can observe? */
 extern bool cx_type_io_same(cx_type_io *io, Datum one, Datum other);
 
 #endif

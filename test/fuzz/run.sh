@@ -1,40 +1,34 @@
-#!/bin/sh
-# Builds the libFuzzer target and runs it:  test/fuzz/run.sh [RUNS [SEED]]
+#!/bin/bash
+# test/fuzz/run.sh [RUNS [SEED]]: builds the libFuzzer target and runs it.  `make fuzz` and the suite
+# fuzz of `make check` call it; see test/scratch.sh for where things happen.
 #
-# The same RUNS and SEED do the same.  RUNS of -1 goes on until something is found.  An input that
-# was found is kept as test/fuzz/crash-*, to be run again with:  test/fuzz/decode FILE
-set -eu
+# The same RUNS and SEED do the same.  RUNS of -1 goes on until something is found, or interrupted.
+# An input that was found is shown in base64; decoded into a file, $CX_FUZZ_INPUT is run alone.
+export RUNS=${1:-${RUNS:-300000}} SEED=${2:-${SEED:-1}}
+. "$(dirname "$0")/../scratch.sh"
 
-runs=${1:-300000}
-seed=${2:-1}
-PG_CONFIG=${PG_CONFIG:-pg_config}
-CLANG=${CLANG:-clang}
-PKG_CONFIG=${PKG_CONFIG:-pkg-config}
+enter_scratch $build_packages $server_packages clang libclang-rt-dev
 
-cd "$(dirname "$0")/../.."
-
-if ! command -v "$CLANG" >/dev/null; then
-	echo "$0: $CLANG not found: install the Debian packages clang and libclang-rt-dev" >&2
-	exit 1
-fi
 msgpack=msgpack
-"$PKG_CONFIG" --exists $msgpack || msgpack=msgpack-c
+pkg-config --exists $msgpack || msgpack=msgpack-c
+sources="test/fuzz/decode.c src/base/msgpack_reader.c src/core/entry.c src/query/cell.c"
 
-# shellcheck disable=SC2046
-"$CLANG" -g -O1 -Wall -Werror -Wno-ignored-attributes -fsanitize=fuzzer,address,undefined \
-	-fno-sanitize-recover=undefined \
-	-D_GNU_SOURCE -Isrc -I"$("$PG_CONFIG" --includedir-server)" \
-	$("$PKG_CONFIG" --cflags-only-I $msgpack) \
-	test/fuzz/decode.c src/base/msgpack_reader.c src/core/entry.c src/query/cell.c \
-	-L"$("$PG_CONFIG" --pkglibdir)" -L"$("$PG_CONFIG" --libdir)" -lpgcommon -lpgport -lm \
-	-o test/fuzz/decode
+# clang knows no gnu_printf, which PostgreSQL's headers name where gcc built it.
+clang -g -O1 -Wall -Werror -Wno-ignored-attributes -fsanitize=fuzzer,address,undefined \
+	-fno-sanitize-recover=undefined -D_GNU_SOURCE -Isrc -I"$(pg_config --includedir-server)" \
+	$(pkg-config --cflags-only-I $msgpack) $sources \
+	-L"$(pg_config --pkglibdir)" -L"$(pg_config --libdir)" -lpgcommon -lpgport -lm \
+	-o "$TMPDIR/decode"
 
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
-if test/fuzz/decode -runs="$runs" -seed="$seed" -max_len=1024 -print_final_stats=1 \
-	-verbosity=0 -artifact_prefix=test/fuzz/crash- >"$log" 2>&1; then
-	grep '^stat::' "$log"
-else
-	cat "$log"
-	exit 1
+if [ -n "${CX_FUZZ_INPUT:-}" ]; then
+	exec "$TMPDIR/decode" "$CX_FUZZ_INPUT"
 fi
+
+status=0
+"$TMPDIR/decode" -runs="$RUNS" -seed="$SEED" -max_len=1024 -print_final_stats=1 -verbosity=0 \
+	-artifact_prefix="$TMPDIR/" >"$TMPDIR/fuzz.log" 2>&1 || status=$?
+if [ $status != 0 ]; then
+	grep -v '# Uses:' "$TMPDIR/fuzz.log" | tail -n 200
+fi
+grep '^stat::' "$TMPDIR/fuzz.log" || true
+exit $status
