@@ -112,7 +112,7 @@ cx_allowed_init(void)
 }
 
 bool
-cx_allowed_find(Oid function, List **reads)
+cx_allowed_find(Oid function, List **reads, Oid *allowed_by)
 {
 	Oid			schema = cx_tracked_schema();
 	Oid			table = OidIsValid(schema) ? get_relname_relid(ALLOWED_TABLE, schema) : InvalidOid;
@@ -138,6 +138,7 @@ cx_allowed_find(Oid function, List **reads)
 		if (allowed->function == function)
 		{
 			*reads = list_copy(allowed->reads);
+			*allowed_by = allowed_table;
 			return true;
 		}
 	}

@@ -371,14 +371,21 @@ static bool
 walk_query(cx_analysis *analysis, Query *query)
 {
 	bool		stopped;
+	ListCell   *cell;
 
 	check_stack_depth();
 	if (!review_query(analysis, query))
 		return true;
 
+	/* first, since most of what is refused reads a table that is not tracked */
+	foreach(cell, query->rtable)
+	{
+		if (!review_range_entry(analysis, lfirst_node(RangeTblEntry, cell)))
+			return true;
+	}
+
 	analysis->levels = lcons(query->rtable, analysis->levels);
-	stopped = query_tree_walker(query, walk, analysis,
-								QTW_EXAMINE_RTES_BEFORE | QTW_EXAMINE_SORTGROUP);
+	stopped = query_tree_walker(query, walk, analysis, QTW_EXAMINE_SORTGROUP);
 	analysis->levels = list_delete_first(analysis->levels);
 
 	if (!stopped)
@@ -401,10 +408,6 @@ walk(Node *node, void *context)
 	{
 		case T_Query:
 			return walk_query(analysis, (Query *) node);
-
-		case T_RangeTblEntry:
-			/* query_tree_walker() goes on into it */
-			return !review_range_entry(analysis, (RangeTblEntry *) node);
 
 		case T_RangeTblFunction:
 			return walk_range_function(analysis, (RangeTblFunction *) node);

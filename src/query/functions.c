@@ -166,12 +166,16 @@ static bool
 review_allowed(cx_analysis *analysis, Form_pg_proc form)
 {
 	List	   *reads;
+	Oid			allowed_by;
 	ListCell   *cell;
 
-	if (!cx_allowed_find(form->oid, &reads))
+	if (!cx_allowed_find(form->oid, &reads, &allowed_by))
 		return cx_analysis_refuse(analysis,
 								  "STABLE function %s was not allowed by cache_ext.allow_function()",
 								  format_procedure(form->oid));
+
+	/* a plan made before disallow_function() must not fill after it */
+	analysis->statement->relations = lappend_oid(analysis->statement->relations, allowed_by);
 	foreach(cell, reads)
 	{
 		if (!cx_relations_add_read(analysis, form->oid, lfirst_oid(cell)))

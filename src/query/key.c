@@ -91,18 +91,26 @@ cx_key_parameter(ParamListInfo params, int id, Oid type, ParamExternData *worksp
 	return parameter->ptype == type ? parameter : NULL;
 }
 
+/*
+ * The text for who reads the setting, the schemas for who looks up a name.  Temporary schemas are
+ * not among them: see cx_statement_key().
+ */
 static void
 put_search_path(StringInfo out)
 {
-	List	   *namespaces = fetch_search_path(true);
-	ListCell   *cell;
+	Oid			few[16];
+	Oid		   *schemas = few;
+	int			count = fetch_search_path_array(few, lengthof(few));
 
-	/* the text for who reads the setting, the schemas for who looks up a name */
 	put_text(out, namespace_search_path);
-	put_uint32(out, list_length(namespaces));
-	foreach(cell, namespaces)
-		put_uint32(out, lfirst_oid(cell));
-	list_free(namespaces);
+	if (count > lengthof(few))
+	{
+		schemas = palloc(sizeof(Oid) * count);
+		count = fetch_search_path_array(schemas, count);
+	}
+	put_bytes(out, schemas, sizeof(Oid) * count);
+	if (schemas != few)
+		pfree(schemas);
 }
 
 static void

@@ -132,9 +132,9 @@ extern bool cx_types_review_output(cx_analysis *analysis, Oid type, Node *expres
 extern bool cx_types_review_input(cx_analysis *analysis, Oid type);
 extern bool cx_types_review_domain(cx_analysis *analysis, Oid type);
 
-/* allowed.c: what cache_ext.allow_function() was told; false if nothing. */
+/* allowed.c: what cache_ext.allow_function() was told, and the table it is in; false if nothing. */
 extern void cx_allowed_init(void);
-extern bool cx_allowed_find(Oid function, List **reads);
+extern bool cx_allowed_find(Oid function, List **reads, Oid *allowed_by);
 
 /* tags.c */
 extern void cx_tags_add(cx_statement *statement, cx_tag_kind kind, Oid relation,

@@ -160,6 +160,10 @@ cx_relations_add_read(cx_analysis *analysis, Oid function, Oid relation)
 	if (get_rel_name(relation) == NULL)
 		return cx_analysis_refuse(analysis, "function %s reads a table that was dropped",
 								  format_procedure(function));
+	if (get_rel_relkind(relation) == RELKIND_VIEW)
+		return cx_analysis_refuse(analysis,
+								  "function %s reads view %s: allow it to read the view's tables",
+								  format_procedure(function), relation_name(relation));
 	if (!add_tree(analysis, relation, true))
 		return false;
 
