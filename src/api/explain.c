@@ -10,6 +10,7 @@
 #include "api/arguments.h"
 #include "api/prepared_query.h"
 #include "base/shmem.h"
+#include "plan/peek.h"
 #include "query/row_codec.h"
 
 #include "access/htup_details.h"
@@ -102,7 +103,7 @@ cache_ext_explain(PG_FUNCTION_ARGS)
 	reason = cx_prepared_query_describe(query, &statement);
 	if (statement != NULL)
 	{
-		cx_scan_peek(statement, params, cx_prepared_query_readable(query), &peek);
+		cx_peek_at(statement, params, cx_prepared_query_readable(query), &peek);
 		reason = peek.refused;
 	}
 	if (reason == NULL)

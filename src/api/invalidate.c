@@ -9,6 +9,7 @@
 #include "base/shmem.h"
 #include "core/dirty.h"
 #include "core/redis_tier.h"
+#include "plan/peek.h"
 #include "query/tracked.h"
 
 #include "access/xact.h"
@@ -72,7 +73,7 @@ cache_ext_invalidate_query(PG_FUNCTION_ARGS)
 		(void) cx_prepared_query_describe(query, &statement);
 		if (statement == NULL)
 			continue;
-		cx_scan_peek(statement, params, false, &peek);
+		cx_peek_at(statement, params, false, &peek);
 		if (peek.refused != NULL)
 			continue;
 		cx_redis_budget_start(&budget);

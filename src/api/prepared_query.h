@@ -10,6 +10,7 @@
 #include "executor/spi.h"
 #include "nodes/params.h"
 #include "plan/scan.h"
+#include "query/statement.h"
 #include "tcop/dest.h"
 #include "utils/array.h"
 

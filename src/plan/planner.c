@@ -13,7 +13,7 @@
 
 #include "plan/generation.h"
 #include "plan/planner.h"
-#include "plan/scan.h"
+#include "plan/wrap.h"
 #include "query/statement.h"
 
 #include "optimizer/planner.h"
@@ -46,7 +46,7 @@ plan_statement(Query *query, const char *query_string, int cursor_options, Param
 	plan = plan_as_ever(query, query_string, cursor_options, params);
 
 	if (statement != NULL)
-		cx_scan_wrap(plan, statement, generation);
+		cx_wrap(plan, statement, generation);
 	return plan;
 }
 

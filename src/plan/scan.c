@@ -31,7 +31,6 @@
 #include "base/compat.h"
 #include "base/counters.h"
 #include "base/settings.h"
-#include "base/shmem.h"
 #include "base/stop_point.h"
 #include "core/dirty.h"
 #include "core/entry.h"
@@ -39,18 +38,16 @@
 #include "core/redis_tier.h"
 #include "plan/generation.h"
 #include "plan/scan.h"
+#include "plan/wrap.h"
 #include "query/row_codec.h"
 
 #include "access/parallel.h"
 #include "access/xact.h"
 #include "access/xlog.h"
-#include "catalog/pg_type.h"
 #include "commands/explain.h"
 #include "common/pg_prng.h"
 #include "executor/executor.h"
 #include "nodes/extensible.h"
-#include "nodes/makefuncs.h"
-#include "nodes/nodeFuncs.h"
 #include "utils/inval.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
@@ -99,75 +96,8 @@ typedef struct started_statement
 	PlannedStmt *original;
 } started_statement;
 
-static const CustomScanMethods scan_methods;
-
 static cx_request *asked = NULL;
 static ExecutorStart_hook_type prev_ExecutorStart_hook = NULL;
-
-/*
- * Wrapping
- */
-
-void
-cx_scan_wrap(PlannedStmt *plan, cx_statement *statement, uint64 generation)
-{
-	Plan	   *child = plan->planTree;
-	CustomScan *scan;
-	AttrNumber	column = 0;
-	ListCell   *cell;
-
-	if (plan->commandType != CMD_SELECT || plan->rowMarks != NIL || plan->hasModifyingCTE)
-		return;
-
-	scan = makeNode(CustomScan);
-	foreach(cell, child->targetlist)
-	{
-		TargetEntry *below = lfirst_node(TargetEntry, cell);
-		Node	   *expr = (Node *) below->expr;
-		TargetEntry *entry;
-
-		if (below->resjunk)
-			continue;
-		if (below->resno != ++column)
-			return;				/* junk between the result's columns: never seen */
-
-		entry = makeTargetEntry((Expr *) makeVar(OUTER_VAR, column, exprType(expr),
-												 exprTypmod(expr), exprCollation(expr), 0),
-								column, below->resname, false);
-		scan->custom_scan_tlist = lappend(scan->custom_scan_tlist, entry);
-
-		entry = makeTargetEntry((Expr *) makeVar(INDEX_VAR, column, exprType(expr),
-												 exprTypmod(expr), exprCollation(expr), 0),
-								column, below->resname, false);
-		entry->ressortgroupref = below->ressortgroupref;
-		entry->resorigtbl = below->resorigtbl;
-		entry->resorigcol = below->resorigcol;
-		scan->scan.plan.targetlist = lappend(scan->scan.plan.targetlist, entry);
-	}
-
-	/* the same cost, or generic and custom plans would compare differently */
-	scan->scan.plan.startup_cost = child->startup_cost;
-	scan->scan.plan.total_cost = child->total_cost;
-	scan->scan.plan.plan_rows = child->plan_rows;
-	scan->scan.plan.plan_width = child->plan_width;
-	scan->scan.plan.plan_node_id = -1;	/* no parallel worker ever sees this node */
-	scan->scan.plan.extParam = bms_copy(child->extParam);
-	scan->scan.plan.allParam = bms_copy(child->allParam);
-	scan->scan.plan.lefttree = child;
-	scan->custom_private = list_make2(statement,
-									  makeConst(INT8OID, -1, InvalidOid, sizeof(int64),
-												Int64GetDatum((int64) generation), false,
-												FLOAT8PASSBYVAL));
-	scan->methods = &scan_methods;
-	plan->planTree = (Plan *) scan;
-}
-
-static bool
-is_wrapped(const PlannedStmt *plan)
-{
-	return plan->planTree != NULL && IsA(plan->planTree, CustomScan) &&
-		((CustomScan *) plan->planTree)->methods == &scan_methods;
-}
 
 /*
  * Requests
@@ -198,7 +128,7 @@ static void
 start_executor(QueryDesc *query_desc, int eflags)
 {
 	PlannedStmt *original = query_desc->plannedstmt;
-	bool		wrapped = is_wrapped(original);
+	bool		wrapped = cx_wrap_is_wrapped(original);
 
 	if (wrapped)
 	{
@@ -504,8 +434,8 @@ begin_scan(CustomScanState *node, EState *estate, int eflags)
 	cache_scan *scan = (cache_scan *) node;
 	CustomScan *plan = (CustomScan *) node->ss.ps.plan;
 
-	scan->statement = linitial(plan->custom_private);
-	scan->generation = (uint64) DatumGetInt64(lsecond_node(Const, plan->custom_private)->constvalue);
+	scan->statement = cx_wrap_statement(plan);
+	scan->generation = cx_wrap_generation(plan);
 	scan->columns = list_length(plan->custom_scan_tlist);
 	scan->eflags = eflags;
 	scan->answer = asked;
@@ -692,52 +622,15 @@ create_scan_state(CustomScan *plan)
 	return (Node *) scan;
 }
 
-static const CustomScanMethods scan_methods = {
+const CustomScanMethods cx_scan_methods = {
 	.CustomName = "Cached Result",
 	.CreateCustomScanState = create_scan_state
 };
 
-/*
- * Peeking
- */
-
-void
-cx_scan_peek(const cx_statement *statement, ParamListInfo params, bool fetch, cx_peek *peek)
-{
-	cx_redis_budget budget;
-	cx_entry	entry;
-	cx_slot    *slots;
-
-	memset(peek, 0, sizeof(*peek));
-	initStringInfo(&peek->key);
-	if (!cx_statement_key(statement, params, &peek->key, &peek->refused))
-		return;
-	peek->name = cx_redis_tier_name(peek->key.data, peek->key.len);
-	peek->tag_count = cx_statement_tags(statement, params, &peek->tags);
-	if (!fetch)
-		return;
-
-	cx_redis_budget_start(&budget);
-	if (cx_redis_tier_get(peek->name, peek->key.data, peek->key.len, &budget, &entry) !=
-		CX_TIER_FOUND)
-		return;
-	slots = palloc(sizeof(cx_slot) * Max(peek->tag_count, 1));
-	for (int i = 0; i < peek->tag_count; i++)
-		slots[i] = cx_clock_slot(&peek->tags[i]);
-	peek->found = true;
-	peek->tier = "redis";
-	peek->created = entry.created;
-	peek->expires = entry.expires;
-	peek->size = (entry.body + entry.body_length) - entry.key;
-	peek->valid = !RecoveryInProgress() && entry.created <= GetCurrentTimestamp() &&
-		GetCurrentTimestamp() < entry.expires &&
-		cx_clock_check(&entry.stamp, slots, peek->tag_count) == CX_CLOCK_VALID;
-}
-
 void
 cx_scan_init(void)
 {
-	RegisterCustomScanMethods(&scan_methods);
+	RegisterCustomScanMethods(&cx_scan_methods);
 	prev_ExecutorStart_hook = ExecutorStart_hook;
 	ExecutorStart_hook = start_executor;
 }

@@ -7,20 +7,12 @@
 
 #include "postgres.h"
 
-#include "lib/stringinfo.h"
-#include "nodes/params.h"
-#include "nodes/plannodes.h"
-
-#include "core/clock.h"
-#include "query/statement.h"
+#include "nodes/extensible.h"
 
 extern void cx_scan_init(void);
 
-/*
- * Puts a cache scan on top of the plan of a cacheable statement whose planning began at that
- * generation.  Leaves a plan alone that can't carry one.
- */
-extern void cx_scan_wrap(PlannedStmt *plan, cx_statement *statement, uint64 generation);
+/* The node's methods, for plan/wrap.c to put it into plans. */
+extern const CustomScanMethods cx_scan_methods;
 
 typedef enum cx_outcome
 {
@@ -54,24 +46,5 @@ typedef struct cx_request
  */
 extern cx_request *cx_scan_request(cx_request *request);
 extern void cx_scan_withdraw(cx_request *outer);
-
-/* What is in the cache for a wrapped plan and parameters, without counting or filling. */
-typedef struct cx_peek
-{
-	const char *refused;		/* why there is no key for these parameters; the rest is unset */
-	StringInfoData key;
-	char	   *name;			/* of the entry in Redis */
-	cx_tag	   *tags;
-	int			tag_count;
-	bool		found;
-	const char *tier;
-	bool		valid;
-	TimestampTz created;
-	TimestampTz expires;
-	size_t		size;			/* bytes stored */
-} cx_peek;
-
-extern void cx_scan_peek(const cx_statement *statement, ParamListInfo params, bool fetch,
-						 cx_peek *peek);
 
 #endif
