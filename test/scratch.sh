@@ -53,7 +53,7 @@ if [ "$PG_MAJOR" = 15 ]; then
 else
 	msgpack_package=libmsgpack-c-dev redis_package=valkey-tools clang_version=19
 fi
-build_packages="gcc make pkg-config libhiredis-dev $msgpack_package libssl-dev"
+build_packages="gcc make pkg-config libhiredis-dev $msgpack_package libicu-dev libssl-dev"
 build_packages+=" postgresql-server-dev-$PG_MAJOR"
 server_packages="postgresql-$PG_MAJOR $redis_package"
 

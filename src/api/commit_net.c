@@ -91,9 +91,9 @@ reconcile(void)
 	{
 		const cx_tracked *tracked;
 
-		if (changes->parent->t_id < FirstNormalObjectId || !has_changes(changes))
+		if (cx_counted_table(changes) < FirstNormalObjectId || !has_changes(changes))
 			continue;
-		tracked = cx_tracked_lookup(changes->parent->t_id);
+		tracked = cx_tracked_lookup(cx_counted_table(changes));
 		if (tracked == NULL)
 			continue;			/* dropped */
 		mark_if_missed(tracked);

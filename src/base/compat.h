@@ -79,6 +79,17 @@ cx_counted_changes(void)
 	return pgstat_get_xact_stack_level(1)->first;
 }
 
+/* The table that such a change is of. */
+static inline Oid
+cx_counted_table(const PgStat_TableXactStatus *changes)
+{
+#if PG_VERSION_NUM >= 160000
+	return changes->parent->id;
+#else
+	return changes->parent->t_id;
+#endif
+}
+
 /* A set that lives until FreeWaitEventSet(); 17 has sets belong to a resource owner, or to none. */
 static inline WaitEventSet *
 cx_create_wait_event_set(int event_count)
