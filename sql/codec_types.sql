@@ -13,8 +13,9 @@ LANGUAGE plpgsql AS $$
 DECLARE
 	hits_before bigint := (SELECT hits FROM cache_ext.stats);
 BEGIN
-	EXECUTE format('SELECT count(*), count(*) FILTER (WHERE (u OPERATOR(pg_catalog.*=) c) IS NOT TRUE)
-		FROM %1$s u FULL JOIN cache_ext.query_as(NULL::%1$s, %2$L) c ON u.id = c.id',
+	EXECUTE format('SELECT count(*), count(*) FILTER (WHERE (live OPERATOR(pg_catalog.*=) cached) IS NOT TRUE)
+		FROM %1$s live FULL JOIN cache_ext.query_as(NULL::%1$s, %2$L) cached
+			ON live.id = cached.id',
 		t, format('SELECT * FROM %s', t)) INTO rows, different;
 	hits := (SELECT hits FROM cache_ext.stats) - hits_before;
 END $$;
@@ -158,6 +159,23 @@ INSERT INTO shapes VALUES (4);
 SELECT cache_ext.track('shapes');
 SELECT * FROM compare('shapes');
 SELECT * FROM compare('shapes');
+
+-- Types of extensions
+CREATE EXTENSION citext;
+CREATE EXTENSION cube;
+CREATE EXTENSION hstore;
+CREATE EXTENSION isn;
+CREATE EXTENSION ltree;
+CREATE TABLE extended (
+	id int PRIMARY KEY, a citext, b citext[], c cube, d hstore, e isbn13, f ltree, g lquery);
+INSERT INTO extended VALUES (1, 'AbC', '{A,b}', '(1,2),(3,4)', 'a=>1,b=>NULL', '978-0-393-04002-9',
+	'Top.Science', '*.a');
+INSERT INTO extended VALUES (2, 'ä', '{}', '(-0,NaN)', '', NULL, '', '!a|b*.c{2,}');
+SELECT cache_ext.track('extended');
+SELECT * FROM compare('extended');
+SELECT * FROM compare('extended');
+DROP TABLE extended;
+DROP EXTENSION citext, cube, hstore, isn, ltree;
 
 -- Columns that were dropped or added later in a row's type
 CREATE TABLE inner_rows (a int, b text, c int);
