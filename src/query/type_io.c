@@ -15,6 +15,10 @@
  *	  value is older than a NOT VALID constraint.  So only combinations of PostgreSQL's own types
  *	  count as exact, without domains, and for the others the caller compares.
  *
+ * Exact means what a query can see.  What PostgreSQL itself doesn't keep may change: what a dropped
+ * column of a row held, whether a value in a row is compressed, in which order a tsquery stores its
+ * words.
+ *
  * Memory: fn_extra of the functions lives in the context of the lookup, values in the current one.
  */
 #include "postgres.h"
