@@ -398,13 +398,13 @@ run_transaction_command(const utility_call *call)
 }
 
 /*
- * Does what must be done before an ALTER TABLE.  Takes the lock that the command takes first, in the
- * same way.  Returns the partitioned table that a DETACH CONCURRENTLY is for, or InvalidOid.
+ * Does what must be done before an ALTER TABLE that no object access hook tells enough of.  Takes the
+ * lock that the command takes first, in the same way.  Returns the table if the command commits in
+ * between (DETACH CONCURRENTLY), else InvalidOid.
  */
 static Oid
 before_alter_table(AlterTableStmt *statement)
 {
-	Oid			detached_from = InvalidOid;
 	ListCell   *lc;
 
 	if (statement->objtype != OBJECT_TABLE)
@@ -413,26 +413,36 @@ before_alter_table(AlterTableStmt *statement)
 	{
 		AlterTableCmd *command = lfirst_node(AlterTableCmd, lc);
 		PartitionCmd *partition = (PartitionCmd *) command->def;
-		Oid			parent;
+		Oid			relation;
 		Oid			child;
 
-		if (command->subtype != AT_AttachPartition &&
-			!(command->subtype == AT_DetachPartition && partition->concurrent) &&
-			command->subtype != AT_DetachPartitionFinalize)
-			continue;
-		parent = AlterTableLookupRelation(statement, AlterTableGetLockLevel(statement->cmds));
-		if (!OidIsValid(parent))
+		switch (command->subtype)
+		{
+			case AT_EnableRowSecurity:
+			case AT_DisableRowSecurity:
+			case AT_ForceRowSecurity:
+			case AT_NoForceRowSecurity:
+			case AT_AttachPartition:
+			case AT_DetachPartition:
+			case AT_DetachPartitionFinalize:
+				break;
+			default:
+				continue;
+		}
+		relation = AlterTableLookupRelation(statement, AlterTableGetLockLevel(statement->cmds));
+		if (!OidIsValid(relation))
 			return InvalidOid;
+		mark_relation(relation);
 		if (command->subtype == AT_AttachPartition)
 		{
 			child = RangeVarGetRelid(partition->name, NoLock, true);
 			if (OidIsValid(child))
-				cx_track_make_way(child, parent);
+				cx_track_make_way(child, relation);
 		}
-		else
-			detached_from = parent;
+		else if (command->subtype == AT_DetachPartition && partition->concurrent)
+			return relation;
 	}
-	return detached_from;
+	return InvalidOid;
 }
 
 static void
@@ -473,13 +483,9 @@ run_definition(const utility_call *call)
 			break;
 	}
 
-	/*
-	 * DETACH CONCURRENTLY commits in between, where no hook sees it: the first mark is for the
-	 * transaction that ends there, the second for the one after it.
-	 */
-	if (OidIsValid(detached_from))
-		mark_relation(detached_from);
 	run(call);
+
+	/* What was marked before was for the transaction that has ended meanwhile. */
 	if (OidIsValid(detached_from))
 		mark_relation(detached_from);
 	track_new_partitions();

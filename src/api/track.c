@@ -398,6 +398,21 @@ hierarchy(Oid relation)
 	return tables;
 }
 
+static List *
+present_key_columns(Oid relation)
+{
+	const cx_tracked *tracked = cx_tracked_lookup(relation);
+	List	   *columns = NIL;
+	AttrNumber	numbers[CX_MAX_KEY_COLUMNS];
+	int			count = tracked ? tracked->key_count : 0;
+
+	for (int i = 0; i < count; i++)
+		numbers[i] = tracked->keys[i].column;
+	for (int i = 0; i < count; i++)
+		columns = lappend(columns, makeString(get_attname(relation, numbers[i], false)));
+	return columns;
+}
+
 Datum
 cache_ext_track(PG_FUNCTION_ARGS)
 {
@@ -410,7 +425,15 @@ cache_ext_track(PG_FUNCTION_ARGS)
 	require_table(relation);
 	tables = hierarchy(relation);
 	foreach(lc, tables)
-		track_tree(lfirst_oid(lc), key_column_list(lfirst_oid(lc), key_columns));
+	{
+		Oid			table = lfirst_oid(lc);
+		List	   *columns = key_column_list(table, key_columns);
+
+		/* a descendant may have been given key columns of its own */
+		if (columns == NIL && table != relation)
+			columns = present_key_columns(table);
+		track_tree(table, columns);
+	}
 	PG_RETURN_VOID();
 }
 
@@ -457,21 +480,6 @@ own_tables(Oid namespace)
 	/* in one order for all, so that two calls don't lock each other out */
 	list_sort(tables, list_oid_cmp);
 	return tables;
-}
-
-static List *
-present_key_columns(Oid relation)
-{
-	const cx_tracked *tracked = cx_tracked_lookup(relation);
-	List	   *columns = NIL;
-	AttrNumber	numbers[CX_MAX_KEY_COLUMNS];
-	int			count = tracked ? tracked->key_count : 0;
-
-	for (int i = 0; i < count; i++)
-		numbers[i] = tracked->keys[i].column;
-	for (int i = 0; i < count; i++)
-		columns = lappend(columns, makeString(get_attname(relation, numbers[i], false)));
-	return columns;
 }
 
 Datum

@@ -7,91 +7,41 @@
  *    that reads name the same root and the same columns.  Therefore a partition being detached
  *    concurrently belongs to its tree until that is final: only then no writer can be under way
  *    that still takes it for a member.
- * 2. An answer depends on the facts of every relation of the partition tree, or of the
- *    inheritance descendants.  They are its home's "watched" entries; each of them lists in
+ * 2. An answer depends on the facts of every relation of the partition tree, or of the inheritance
+ *    parents and descendants.  They are its home's "watched" entries; each of them lists in
  *    "watchers" the homes to tell.
  * 3. The invalidation callbacks only set flags.  Entries are changed and freed inside a lookup.
  * 4. A suspect leaf whose facts are read again and did not change leaves its tree as it was:
  *    autovacuum's invalidations must not cost a look at every partition.
  *
- * No locks: a descriptor is copied in one go, without a call that could let it be rebuilt.  A lock
- * that is released right away would prove no more, but could wait behind somebody's ALTER TABLE on a
- * partition that the caller has nothing to do with.
- *
- * Memory: everything is in cache_context, which is thrown away whole when it grew too large.
+ * No locks (query/relation_facts.h).  Memory: everything is in cache_context, which is thrown away
+ * whole when it grew too large.
  */
 #include "postgres.h"
 
+#include "query/relation_facts.h"
 #include "query/tracked.h"
 
-#include "access/genam.h"
 #include "access/htup_details.h"
-#include "access/table.h"
 #include "access/xact.h"
-#include "catalog/catalog.h"
-#include "catalog/pg_am.h"
 #include "catalog/pg_class.h"
-#include "catalog/pg_inherits.h"
-#include "catalog/pg_proc.h"
-#include "catalog/pg_subscription_rel.h"
-#include "catalog/pg_trigger.h"
-#include "catalog/pg_type.h"
-#include "commands/extension.h"
-#include "commands/trigger.h"
-#include "catalog/namespace.h"
 #include "miscadmin.h"
-#include "utils/builtins.h"
-#include "utils/catcache.h"
-#include "utils/fmgroids.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/rel.h"
-#include "utils/reltrigger.h"
 #include "utils/syscache.h"
 #include "utils/typcache.h"
 
 #define MAX_ENTRIES 20000
 #define MAX_ATTEMPTS 3
 
-#define STATEMENT_TYPE \
-	(TRIGGER_TYPE_BEFORE | TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE | \
-	 TRIGGER_TYPE_TRUNCATE)
-#define SUBSCRIBED_TYPE \
-	(TRIGGER_TYPE_BEFORE | TRIGGER_TYPE_ROW | TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE | \
-	 TRIGGER_TYPE_DELETE)
-#define ROW_TYPE \
-	(TRIGGER_TYPE_ROW | TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE)
-
-/* What the catalogs say of one relation by itself.  Compared with memcmp: zeroed before use. */
-typedef struct relation_facts
-{
-	char		kind;			/* 0: there is no such relation */
-	char		persistence;
-	bool		partition;
-	bool		may_have_children;
-	bool		catalog;
-	bool		heap;			/* rows in a heap of its own */
-	bool		triggered;		/* at least one of our triggers, in whatever state */
-	bool		statement_complete;
-	bool		subscribed_complete;
-	bool		subscribed;		/* named by pg_subscription_rel */
-	bool		keys_broken;	/* a row trigger is not complete, or names what is no key column */
-
-	/* columns named by a complete row trigger, as far as they exist and can be hashed */
-	int			key_count;
-	AttrNumber	key_columns[CX_MAX_KEY_COLUMNS];
-	Oid			key_types[CX_MAX_KEY_COLUMNS];
-	Oid			key_collations[CX_MAX_KEY_COLUMNS];
-	NameData	key_names[CX_MAX_KEY_COLUMNS];
-} relation_facts;
-
 typedef struct relation_entry
 {
 	Oid			relation;		/* hash key */
 	relation_facts facts;
-	bool		suspect;		/* facts may have changed since they were read */
+	uint64		changes;		/* invalidations of the relation */
+	uint64		known_at;		/* changes when the facts were read */
 	List	   *watchers;		/* relation_entry *: homes whose answers depend on the facts */
 
 	/* the answer, which holds while home is clean; home is NULL where there is none */
@@ -120,323 +70,7 @@ static HTAB *relations = NULL;
 static MemoryContext cache_context = NULL;
 static bool forget_everything = false;
 static uint64 invalidations = 0;
-
-static uint64 function_changes = 1;
-static uint64 functions_known_at = 0;
-static Oid	schema = InvalidOid;
-static Oid	statement_function = InvalidOid;
-static Oid	row_function = InvalidOid;
-
-/*
- * Our trigger functions
- */
-
-static Oid
-trigger_function(const char *name)
-{
-	return GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum(name),
-						   PointerGetDatum(buildoidvector(NULL, 0)), ObjectIdGetDatum(schema));
-}
-
-static void
-learn_functions(void)
-{
-	uint64		changes = function_changes;
-	Oid			old_statement = statement_function;
-	Oid			old_row = row_function;
-
-	statement_function = InvalidOid;
-	row_function = InvalidOid;
-	schema = InvalidOid;
-	if (OidIsValid(get_extension_oid("cache_ext", true)))
-		schema = get_namespace_oid("cache_ext", true);
-	if (OidIsValid(schema))
-	{
-		statement_function = trigger_function("track_statement");
-		row_function = trigger_function("track_row");
-	}
-	if (statement_function != old_statement || row_function != old_row)
-		forget_everything = true;
-	functions_known_at = changes;
-}
-
-static inline void
-know_functions(void)
-{
-	if (functions_known_at != function_changes)
-		learn_functions();
-}
-
-Oid
-cx_tracked_statement_function(void)
-{
-	know_functions();
-	return statement_function;
-}
-
-Oid
-cx_tracked_row_function(void)
-{
-	know_functions();
-	return row_function;
-}
-
-Oid
-cx_tracked_schema(void)
-{
-	know_functions();
-	return schema;
-}
-
-/*
- * The facts of one relation
- */
-
-bool
-cx_tracked_hashable(Oid type)
-{
-	char		typtype = get_typtype(type);
-
-	/*
-	 * Whether a container can be hashed depends on what it contains and can change under ALTER TYPE,
-	 * when a trigger could only fail.
-	 */
-	if ((typtype != TYPTYPE_BASE && typtype != TYPTYPE_ENUM) || type_is_array(type))
-		return false;
-	return OidIsValid(lookup_type_cache(type, TYPECACHE_HASH_PROC)->hash_proc);
-}
-
-/* Would this trigger fire on every such event, in every session, unconditionally? */
-static bool
-fires_always(const Trigger *trigger, int16 type)
-{
-	return trigger->tgtype == type &&
-		trigger->tgenabled == TRIGGER_FIRES_ALWAYS &&
-		trigger->tgqual == NULL &&
-		trigger->tgnattr == 0 &&
-		!trigger->tgdeferrable;
-}
-
-/* The columns that a row trigger's arguments name. */
-static void
-read_key_columns(Relation relation, const Trigger *trigger, relation_facts *facts)
-{
-	TupleDesc	desc = RelationGetDescr(relation);
-
-	facts->key_count = 0;
-	facts->keys_broken |= trigger->tgnargs > CX_MAX_KEY_COLUMNS;
-	for (int arg = 0; arg < Min(trigger->tgnargs, CX_MAX_KEY_COLUMNS); arg++)
-	{
-		int			before = facts->key_count;
-
-		for (int i = 0; i < desc->natts; i++)
-		{
-			Form_pg_attribute attribute = TupleDescAttr(desc, i);
-			int			key = facts->key_count;
-
-			if (attribute->attisdropped ||
-				strcmp(NameStr(attribute->attname), trigger->tgargs[arg]) != 0)
-				continue;
-			facts->key_columns[key] = attribute->attnum;
-			facts->key_types[key] = attribute->atttypid;
-			facts->key_collations[key] = attribute->attcollation;
-			namestrcpy(&facts->key_names[key], trigger->tgargs[arg]);
-			facts->key_count++;
-			break;
-		}
-		facts->keys_broken |= facts->key_count == before;
-	}
-}
-
-static void
-read_triggers(Relation relation, relation_facts *facts)
-{
-	const TriggerDesc *triggers = relation->trigdesc;
-
-	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
-	{
-		const Trigger *trigger = &triggers->triggers[i];
-
-		if (trigger->tgfoid == statement_function && OidIsValid(statement_function))
-		{
-			facts->triggered = true;
-			if (fires_always(trigger, STATEMENT_TYPE))
-				facts->statement_complete = true;
-			else if (fires_always(trigger, SUBSCRIBED_TYPE))
-				facts->subscribed_complete = true;
-		}
-		else if (trigger->tgfoid == row_function && OidIsValid(row_function))
-		{
-			facts->triggered = true;
-			if (fires_always(trigger, ROW_TYPE))
-				read_key_columns(relation, trigger, facts);
-			else
-				facts->keys_broken = true;
-		}
-	}
-}
-
-static void
-drop_key(relation_facts *facts, int key)
-{
-	int			last = --facts->key_count;
-
-	for (int i = key; i < last; i++)
-	{
-		facts->key_columns[i] = facts->key_columns[i + 1];
-		facts->key_types[i] = facts->key_types[i + 1];
-		facts->key_collations[i] = facts->key_collations[i + 1];
-		facts->key_names[i] = facts->key_names[i + 1];
-	}
-	facts->key_columns[last] = InvalidAttrNumber;
-	facts->key_types[last] = InvalidOid;
-	facts->key_collations[last] = InvalidOid;
-	memset(&facts->key_names[last], 0, sizeof(NameData));
-}
-
-bool
-cx_tracked_subscribed(Oid relation)
-{
-	CatCList   *list = SearchSysCacheList1(SUBSCRIPTIONRELMAP, ObjectIdGetDatum(relation));
-	bool		found = list->n_members > 0;
-
-	ReleaseSysCacheList(list);
-	return found;
-}
-
-static void
-read_facts(Oid relid, relation_facts *facts)
-{
-	Relation	relation;
-	Form_pg_class form;
-
-	memset(facts, 0, sizeof(*facts));
-	relation = RelationIdGetRelation(relid);
-	if (!RelationIsValid(relation))
-		return;
-
-	/* up to RelationClose() nothing may read a catalog: see above */
-	form = relation->rd_rel;
-	facts->kind = form->relkind;
-	facts->persistence = form->relpersistence;
-	facts->partition = form->relispartition;
-	facts->may_have_children = form->relhassubclass;
-	facts->catalog = IsSystemRelation(relation);
-	facts->heap = RELKIND_HAS_TABLE_AM(form->relkind) && form->relam == HEAP_TABLE_AM_OID;
-	read_triggers(relation, facts);
-	RelationClose(relation);
-
-	if (facts->triggered)
-		facts->subscribed = cx_tracked_subscribed(relid);
-	for (int key = facts->key_count - 1; key >= 0; key--)
-	{
-		facts->key_types[key] = getBaseType(facts->key_types[key]);
-		if (!cx_tracked_hashable(facts->key_types[key]))
-		{
-			drop_key(facts, key);
-			facts->keys_broken = true;
-		}
-	}
-}
-
-/* The relation's own reason for not being tracked, whatever its relatives are; NULL for none. */
-static const char *
-own_problem(const relation_facts *facts, bool subscribed)
-{
-	switch (facts->kind)
-	{
-		case 0:
-			return "it does not exist";
-		case RELKIND_RELATION:
-		case RELKIND_PARTITIONED_TABLE:
-		case RELKIND_MATVIEW:
-			break;
-		case RELKIND_VIEW:
-			return "it is a view";
-		case RELKIND_FOREIGN_TABLE:
-			return "it is a foreign table";
-		default:
-			return "it is not a table";
-	}
-	if (facts->catalog)
-		return "it is a system catalog";
-	if (facts->persistence == RELPERSISTENCE_TEMP)
-		return "it is a temporary table";
-	if (facts->kind == RELKIND_MATVIEW)
-		return NULL;
-	if (!OidIsValid(statement_function))
-		return "extension cache_ext is not installed in this database";
-	if (!facts->triggered)
-		return "it is not tracked";
-	if (!facts->statement_complete)
-		return "a trigger of cache_ext is missing, disabled or changed";
-	if (subscribed && facts->kind == RELKIND_RELATION && !facts->subscribed_complete)
-		return "a subscription feeds it since it was tracked";
-	return NULL;
-}
-
-/*
- * pg_inherits
- */
-
-/* Of a partition, its parent, even while it is being detached; else InvalidOid. */
-static Oid
-partition_parent(Oid relid)
-{
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
-	bool		partition;
-	Relation	inherits;
-	SysScanDesc scan;
-	ScanKeyData key;
-	Oid			parent = InvalidOid;
-
-	if (!HeapTupleIsValid(tuple))
-		return InvalidOid;
-	partition = ((Form_pg_class) GETSTRUCT(tuple))->relispartition;
-	ReleaseSysCache(tuple);
-	if (!partition)
-		return InvalidOid;
-
-	inherits = table_open(InheritsRelationId, AccessShareLock);
-	ScanKeyInit(&key, Anum_pg_inherits_inhrelid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(relid));
-	scan = systable_beginscan(inherits, InheritsRelidSeqnoIndexId, true, NULL, 1, &key);
-	tuple = systable_getnext(scan);
-	if (HeapTupleIsValid(tuple))
-		parent = ((Form_pg_inherits) GETSTRUCT(tuple))->inhparent;
-	systable_endscan(scan);
-	table_close(inherits, AccessShareLock);
-	return parent;
-}
-
-Oid
-cx_tracked_root(Oid relation)
-{
-	Oid			parent;
-
-	while (OidIsValid(parent = partition_parent(relation)))
-		relation = parent;
-	return relation;
-}
-
-static List *
-children_of(Oid parent)
-{
-	List	   *children = NIL;
-	Relation	inherits = table_open(InheritsRelationId, AccessShareLock);
-	SysScanDesc scan;
-	ScanKeyData key;
-	HeapTuple	tuple;
-
-	ScanKeyInit(&key, Anum_pg_inherits_inhparent, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(parent));
-	scan = systable_beginscan(inherits, InheritsParentIndexId, true, NULL, 1, &key);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-		children = lappend_oid(children, ((Form_pg_inherits) GETSTRUCT(tuple))->inhrelid);
-	systable_endscan(scan);
-	table_close(inherits, AccessShareLock);
-	return children;
-}
+static uint64 facts_generation = 0;
 
 /*
  * Entries
@@ -459,6 +93,12 @@ start_over(void)
 	forget_everything = false;
 }
 
+static inline bool
+is_suspect(const relation_entry *entry)
+{
+	return entry->known_at != entry->changes;
+}
+
 /*
  * Reads an entry's facts again.  Where they changed, or could have changed in what pg_inherits says,
  * all that depend on them must be built again.
@@ -466,12 +106,14 @@ start_over(void)
 static void
 refresh(relation_entry *entry)
 {
+	uint64		changes = entry->changes;
 	relation_facts facts;
 	ListCell   *lc;
 
-	entry->suspect = false;
-	read_facts(entry->relation, &facts);
-	if (!facts.may_have_children && memcmp(&facts, &entry->facts, sizeof(facts)) == 0)
+	cx_relation_facts_read(entry->relation, &facts);
+	entry->known_at = changes;
+	if (!facts.may_have_children && !facts.inherits &&
+		memcmp(&facts, &entry->facts, sizeof(facts)) == 0)
 		return;
 	entry->facts = facts;
 	foreach(lc, entry->watchers)
@@ -494,9 +136,9 @@ watch(relation_entry *home, Oid relid)
 	{
 		memset(entry, 0, sizeof(*entry));
 		entry->relation = relid;
-		entry->suspect = true;
+		entry->changes = 1;
 	}
-	if (entry->suspect)
+	if (is_suspect(entry))
 		refresh(entry);			/* first, so that it doesn't make stale what is being built */
 	if (home == NULL)
 		home = entry;
@@ -548,30 +190,6 @@ unwatch_all(relation_entry *home)
  * Building answers
  */
 
-static int
-find_key(const relation_facts *facts, const NameData *name)
-{
-	for (int i = 0; i < facts->key_count; i++)
-		if (strcmp(NameStr(facts->key_names[i]), NameStr(*name)) == 0)
-			return i;
-	return -1;
-}
-
-/* Leaves in facts only the keys that other has too. */
-static void
-keep_common_keys(relation_facts *facts, const relation_facts *other)
-{
-	for (int key = facts->key_count - 1; key >= 0; key--)
-	{
-		int			match = find_key(other, &facts->key_names[key]);
-
-		if (match < 0 ||
-			other->key_types[match] != facts->key_types[key] ||
-			other->key_collations[match] != facts->key_collations[key])
-			drop_key(facts, key);
-	}
-}
-
 static void
 set_keys(cx_tracked *answer, const relation_facts *facts)
 {
@@ -606,7 +224,7 @@ build_member(relation_entry *home, Oid relid, Oid parent, const char *above, boo
 	check_stack_depth();
 	entry = watch(home, relid);
 	subscribed |= entry->facts.subscribed;
-	own = own_problem(&entry->facts, subscribed);
+	own = cx_relation_facts_problem(&entry->facts, subscribed);
 
 	result->entry = entry;
 	result->common = entry->facts;
@@ -614,7 +232,7 @@ build_member(relation_entry *home, Oid relid, Oid parent, const char *above, boo
 	result->heap = entry->facts.heap || entry->facts.kind == RELKIND_PARTITIONED_TABLE;
 	if (entry->facts.kind == RELKIND_PARTITIONED_TABLE)
 	{
-		List	   *children = children_of(relid);
+		List	   *children = cx_relation_children(relid);
 		ListCell   *lc;
 
 		foreach(lc, children)
@@ -627,7 +245,7 @@ build_member(relation_entry *home, Oid relid, Oid parent, const char *above, boo
 			if (child.why_not != NULL)
 				below = "a partition of it is not tracked";
 			result->heap &= child.heap;
-			keep_common_keys(&result->common, &child.common);
+			cx_relation_facts_common_keys(&result->common, &child.common);
 			result->keys_broken |= child.keys_broken;
 			descendants = lappend_oid(descendants, lfirst_oid(lc));
 			descendants = list_concat(descendants, child.entry->below);
@@ -657,7 +275,30 @@ build_member(relation_entry *home, Oid relid, Oid parent, const char *above, boo
 	entry->home = home;
 }
 
-/* Finds the inheritance descendants of a home that is not partitioned. */
+/*
+ * Inheritance parents: a statement on one of them changes rows of its descendants, and only its own
+ * statement triggers fire.
+ */
+static void
+build_parents(relation_entry *home)
+{
+	List	   *found = list_make1_oid(home->relation);
+
+	for (int i = 0; i < list_length(found); i++)
+	{
+		const relation_facts *facts = &watch(home, list_nth_oid(found, i))->facts;
+
+		if (i > 0 && cx_relation_facts_problem(facts, false) != NULL)
+		{
+			home->answer.tracked = false;
+			home->answer.why_not = "a table it inherits from is not tracked";
+			return;
+		}
+		if (facts->inherits)
+			found = list_concat_unique_oid(found, cx_relation_parents(list_nth_oid(found, i)));
+	}
+}
+
 static void
 build_descendants(relation_entry *home)
 {
@@ -669,14 +310,14 @@ build_descendants(relation_entry *home)
 		Oid			relid = list_nth_oid(found, i);
 
 		if (watch(home, relid)->facts.may_have_children)
-			found = list_concat_unique_oid(found, children_of(relid));
+			found = list_concat_unique_oid(found, cx_relation_children(relid));
 	}
 	found = list_delete_first(found);
+	list_sort(found, list_oid_cmp);
 	old = MemoryContextSwitchTo(cache_context);
 	home->below = list_copy(found);
 	home->answer.descendants = list_copy(found);
 	MemoryContextSwitchTo(old);
-	list_sort(home->answer.descendants, list_oid_cmp);
 }
 
 static void
@@ -689,6 +330,8 @@ build(Oid root)
 	unwatch_all(home);
 	home->stale = true;			/* until all is done: an error may end it half way */
 	build_member(home, root, InvalidOid, NULL, false, &all);
+	if (home->answer.tracked && home->facts.inherits)
+		build_parents(home);
 	if (home->facts.kind != RELKIND_PARTITIONED_TABLE && home->facts.may_have_children)
 		build_descendants(home);
 	foreach(lc, home->watched)
@@ -713,7 +356,7 @@ still_holds(relation_entry *home)
 
 		if (home->stale)
 			return false;
-		if (entry->suspect)
+		if (is_suspect(entry))
 			refresh(entry);
 	}
 	return !home->stale;
@@ -730,6 +373,19 @@ find_or_build(Oid relation)
 	build(cx_tracked_root(relation));
 	entry = hash_search(relations, &relation, HASH_FIND, NULL);
 	return entry != NULL && entry->home != NULL ? entry : NULL;
+}
+
+/* Facts were read with other trigger functions in mind. */
+static inline void
+notice_functions(void)
+{
+	uint64		now = cx_relation_facts_generation();
+
+	if (now != facts_generation)
+	{
+		facts_generation = now;
+		forget_everything = true;
+	}
 }
 
 /*
@@ -749,8 +405,8 @@ look_again(Oid relation)
 	{
 		uint64		before;
 
-		know_functions();
 		before = invalidations;
+		notice_functions();
 		if (relations == NULL || forget_everything ||
 			hash_get_num_entries(relations) > MAX_ENTRIES)
 			start_over();
@@ -773,7 +429,7 @@ known_entry(Oid relation)
 	relation_entry *entry;
 
 	Assert(IsTransactionState());
-	know_functions();
+	notice_functions();
 	if (relations == NULL || forget_everything)
 		return NULL;
 	entry = hash_search(relations, &relation, HASH_FIND, NULL);
@@ -816,6 +472,16 @@ cx_tracked_lookup(Oid relation)
 
 	entry = look_again(relation);
 	return entry != NULL && entry->facts.kind != 0 ? &entry->answer : NULL;
+}
+
+Oid
+cx_tracked_root(Oid relation)
+{
+	Oid			parent;
+
+	while (OidIsValid(parent = cx_relation_partition_parent(relation)))
+		relation = parent;
+	return relation;
 }
 
 List *
@@ -875,7 +541,7 @@ relation_changed(Datum arg, Oid relid)
 	entry = hash_search(relations, &relid, HASH_FIND, NULL);
 	if (entry == NULL)
 		return;
-	entry->suspect = true;
+	entry->changes++;
 	foreach(lc, entry->watchers)
 		((relation_entry *) lfirst(lc))->clean = false;
 }
@@ -887,17 +553,10 @@ subscription_changed(Datum arg, int cacheid, uint32 hashvalue)
 	forget_everything = true;
 }
 
-static void
-function_changed(Datum arg, int cacheid, uint32 hashvalue)
-{
-	function_changes++;
-}
-
 void
 cx_tracked_init(void)
 {
+	cx_relation_facts_init();
 	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(SUBSCRIPTIONRELMAP, subscription_changed, (Datum) 0);
-	CacheRegisterSyscacheCallback(PROCOID, function_changed, (Datum) 0);
-	CacheRegisterSyscacheCallback(NAMESPACEOID, function_changed, (Datum) 0);
 }
