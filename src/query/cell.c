@@ -93,7 +93,7 @@ read_text(cx_msgpack_reader *reader, cx_cell *cell)
 
 	/* also finds zero bytes, in any encoding */
 	return cell->length <= PG_INT32_MAX &&
-		pg_encoding_verifymbstr(encoding, cell->data, cell->length) == cell->length;
+		pg_encoding_verifymbstr(encoding, cell->data, (int) cell->length) == (int) cell->length;
 }
 
 bool

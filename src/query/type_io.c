@@ -321,11 +321,11 @@ cx_type_io_from_cell(cx_type_io *io, const cx_cell *cell, Datum *value)
 			return true;
 		case CX_CONVERT_BINARY:
 			/* receive functions want a zero byte behind, and write into the buffer */
-			bytes.maxlen = cell->length + 1;
+			bytes.maxlen = (int) cell->length + 1;
 			bytes.data = palloc(bytes.maxlen);
 			memcpy(bytes.data, cell->data, cell->length);
 			bytes.data[cell->length] = '\0';
-			bytes.len = cell->length;
+			bytes.len = (int) cell->length;
 			bytes.cursor = 0;
 			*value = ReceiveFunctionCall(&io->from_bytes, &bytes, io->from_parameter, -1);
 			return bytes.cursor == bytes.len;
