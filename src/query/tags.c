@@ -26,7 +26,6 @@
 
 #include "access/hash.h"
 #include "access/stratnum.h"
-#include "access/transam.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
@@ -168,22 +167,38 @@ is_key_equality(const cx_tracked_key *key, Oid operator, Oid collation, Node *le
  * Expressions
  */
 
-/* Strips casts that change no value: domain to what it is made of, varchar to text; so in arrays. */
+/*
+ * Strips what changes no value: COLLATE, casts of a domain to what it is made of and of varchar to
+ * text, or arrays of it.
+ */
 static Node *
 strip_relabel(Node *node)
 {
-	while (node != NULL && IsA(node, RelabelType))
+	for (;;)
 	{
-		Node	   *argument = (Node *) ((RelabelType *) node)->arg;
-		Oid			from = getBaseType(exprType(argument));
-		Oid			to = ((RelabelType *) node)->resulttype;
+		Node	   *argument;
+		Oid			from;
+		Oid			to;
 
-		if (!(from == to || (from == VARCHAROID && to == TEXTOID) ||
-			  (from == VARCHARARRAYOID && to == TEXTARRAYOID)))
-			break;
+		if (node == NULL)
+			return NULL;
+		if (IsA(node, RelabelType))
+			argument = (Node *) ((RelabelType *) node)->arg;
+		else if (IsA(node, ArrayCoerceExpr))
+			argument = (Node *) ((ArrayCoerceExpr *) node)->arg;
+		else if (IsA(node, CollateExpr))
+			argument = (Node *) ((CollateExpr *) node)->arg;
+		else
+			return node;
+
+		from = getBaseType(exprType(argument));
+		to = exprType(node);
+		if (!(from == getBaseType(to) && !IsA(node, ArrayCoerceExpr)) &&
+			!(from == VARCHAROID && to == TEXTOID) &&
+			!(from == VARCHARARRAYOID && to == TEXTARRAYOID))
+			return node;
 		node = argument;
 	}
-	return node;
 }
 
 /* The base column that an expression is, looked up through joins; NULL if it is anything else. */
@@ -205,18 +220,21 @@ as_column(const occurrences *level, Node *node)
 }
 
 /*
- * A constant or a parameter ($n), else NULL.  The implicit cast of an integer, as in numeric = 5, is
- * done here: it can't fail, where others could raise an error that planning would not.
+ * A constant or a parameter ($n), else NULL.  An integer's cast to a wider type, as in numeric = 5,
+ * is done here: it can't fail, where others could raise an error that planning would not.
  */
 static Node *
 as_value(Node *node)
 {
 	node = strip_relabel(node);
-	if (IsA(node, FuncExpr) && ((FuncExpr *) node)->funcformat == COERCE_IMPLICIT_CAST &&
-		((FuncExpr *) node)->funcid < FirstNormalObjectId &&
-		list_length(((FuncExpr *) node)->args) == 1 &&
-		IsA(linitial(((FuncExpr *) node)->args), Const) &&
-		is_integer(exprType(linitial(((FuncExpr *) node)->args))))
+	if (IsA(node, FuncExpr) &&
+		(((FuncExpr *) node)->funcid == F_INT8_INT4 ||
+		 ((FuncExpr *) node)->funcid == F_INT8_INT2 ||
+		 ((FuncExpr *) node)->funcid == F_INT4_INT2 ||
+		 ((FuncExpr *) node)->funcid == F_NUMERIC_INT8 ||
+		 ((FuncExpr *) node)->funcid == F_NUMERIC_INT4 ||
+		 ((FuncExpr *) node)->funcid == F_NUMERIC_INT2) &&
+		IsA(linitial(((FuncExpr *) node)->args), Const))
 		node = eval_const_expressions(NULL, node);
 	if (IsA(node, Const))
 		return node;
