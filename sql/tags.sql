@@ -107,6 +107,25 @@ SELECT tags('SELECT * FROM film FULL JOIN actor ON film.id = actor.film WHERE fi
 SELECT tags('SELECT * FROM film LEFT JOIN actor ON film.id = actor.film
 	WHERE film.id = 5 OR actor.film = 5');
 
+-- what a query says of a subquery's column, where no row with another value has a say
+SELECT tags('SELECT * FROM (SELECT id, title FROM film) f WHERE id = 5');
+SELECT tags('SELECT * FROM (SELECT f.id FROM film f LEFT JOIN actor a ON f.id = a.film) v WHERE id = $1', '5');
+SELECT tags('SELECT * FROM (SELECT film, count(*) FROM actor GROUP BY film) v WHERE film = 5');
+SELECT tags('SELECT * FROM (SELECT film % 2 AS film, count(*) FROM actor GROUP BY 1) v WHERE film = 5');
+SELECT tags('SELECT * FROM (SELECT max(film) AS film FROM actor) v WHERE film = 5');
+SELECT tags('SELECT * FROM (SELECT DISTINCT film, name FROM actor) v WHERE film = 5');
+SELECT tags('SELECT * FROM (SELECT DISTINCT ON (name) film FROM actor ORDER BY name) v WHERE film = 5');
+SELECT tags('SELECT * FROM (SELECT film FROM actor LIMIT 1) v WHERE film = 5');
+SELECT tags('SELECT * FROM (SELECT film, rank() OVER (ORDER BY name) FROM actor) v WHERE film = 5');
+SELECT tags('SELECT * FROM (SELECT film, generate_series(1, 2) FROM actor) v WHERE film = 5');
+SELECT tags('SELECT * FROM (SELECT film FROM actor GROUP BY ROLLUP (film)) v WHERE film = 5');
+SELECT tags('SELECT * FROM (SELECT id FROM film UNION SELECT film FROM actor) v WHERE id IN (5, 6)');
+SELECT tags('SELECT * FROM (SELECT id FROM film EXCEPT SELECT film FROM actor LIMIT 1) v WHERE id = 5');
+SELECT tags('SELECT * FROM studio s JOIN (SELECT film FROM actor) v ON v.film = s.id WHERE s.id = 5');
+SELECT tags('SELECT * FROM studio s LEFT JOIN (SELECT film FROM actor) v ON v.film = 5');
+SELECT tags('SELECT * FROM (SELECT film FROM actor) v LEFT JOIN studio s ON v.film = 5');
+SELECT tags('WITH v AS (SELECT film FROM actor) SELECT * FROM v WHERE film = 5');
+
 -- each query level by itself
 SELECT tags('SELECT * FROM (SELECT * FROM film WHERE id = 5) f');
 SELECT tags('SELECT * FROM studio WHERE EXISTS (SELECT FROM actor WHERE film = 5)');
@@ -140,6 +159,7 @@ CREATE VIEW expensive AS SELECT id, title FROM film WHERE price = 5.00;
 CREATE VIEW cast_list AS SELECT e.id, a.name FROM expensive e JOIN actor a ON e.id = a.film;
 SELECT tags('SELECT * FROM expensive');
 SELECT tags('SELECT * FROM cast_list');
+SELECT tags('SELECT * FROM cast_list WHERE id = 5');
 CREATE MATERIALIZED VIEW totals AS SELECT count(*) FROM film;
 SELECT tags('SELECT * FROM totals');
 
@@ -198,6 +218,35 @@ SELECT tags('SELECT * FROM account');
 SET ROLE regress_tags_user;
 SELECT tags('SELECT * FROM account');
 SELECT tags('SELECT * FROM account a JOIN account b USING (tenant)');
+RESET ROLE;
+
+-- a policy that asks a setting
+CREATE TABLE note (tenant int, owner uuid, word text);
+SELECT cache_ext.track('note', '{tenant, owner, word}');
+GRANT SELECT ON note TO regress_tags_user;
+ALTER TABLE note ENABLE ROW LEVEL SECURITY;
+CREATE POLICY tenant ON note USING (tenant = current_setting('app.tenant')::int);
+SET ROLE regress_tags_user;
+SET app.tenant = 7;
+SELECT tags('SELECT * FROM note');
+SET app.tenant = 8;
+SELECT tags('SELECT * FROM note');
+-- what is no such value has its own error, or matches nothing
+SET app.tenant = '8 ';
+SELECT tags('SELECT * FROM note');
+RESET ROLE;
+ALTER POLICY tenant ON note USING (owner = nullif(current_setting('app.owner', true), '')::uuid);
+SET ROLE regress_tags_user;
+SELECT tags('SELECT * FROM note');
+SET app.owner = '';
+SELECT tags('SELECT * FROM note');
+SET app.owner = 'c0ffee00-0000-0000-0000-000000000000';
+SELECT tags('SELECT * FROM note') LIKE '%K(tags.note, owner%' AS "K of a uuid";
+RESET ROLE;
+ALTER POLICY tenant ON note USING (word = current_setting('app.word'));
+SET ROLE regress_tags_user;
+SET app.word = 'x';
+SELECT tags('SELECT * FROM note');
 RESET ROLE;
 
 SET client_min_messages = warning;
