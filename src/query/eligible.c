@@ -387,9 +387,6 @@ walk_query(cx_analysis *analysis, Query *query)
 	analysis->levels = lcons(query->rtable, analysis->levels);
 	stopped = query_tree_walker(query, walk, analysis, QTW_EXAMINE_SORTGROUP);
 	analysis->levels = list_delete_first(analysis->levels);
-
-	if (!stopped)
-		cx_tags_add_query(analysis, query);
 	return stopped;
 }
 

@@ -1,17 +1,20 @@
 /*
  * query/private.h
  *		What the parts of understanding a query share.  For them only: eligible.c (the walk),
- *		relations.c, functions.c, reviewed.c, types.c, allowed.c, tags.c, key.c, statement.c.
+ *		relations.c, functions.c, reviewed.c, types.c, allowed.c, occurrences.c, conditions.c, tags.c,
+ *		key.c, statement.c.
  */
 #ifndef CX_QUERY_PRIVATE_H
 #define CX_QUERY_PRIVATE_H
 
+#include "postgres.h"
+
+#include "query/conditions.h"
 #include "query/statement.h"
+#include "query/tracked.h"
 
 #include "catalog/pg_proc.h"
 #include "common/sha2.h"
-
-#include "query/tracked.h"
 
 #define CX_STATEMENT_NODE "cx_statement"
 
@@ -27,15 +30,16 @@ typedef struct cx_parameter
 	bool		by_value;
 } cx_parameter;
 
-/* A K tag whose value is a parameter's, or those of its elements. */
+/* A K tag whose value is a parameter's, or those of its elements, or a setting's. */
 typedef struct cx_pin
 {
 	Oid			relation;		/* to be named by the tag: a root */
 	cx_tracked_key key;
-	int			parameter;		/* $n */
+	int			parameter;		/* $n, or 0 */
 	Oid			parameter_type;
-	Oid			value_type;		/* that, or the type of its elements; domains stripped */
+	Oid			value_type;		/* of the value, or of its elements; domains stripped */
 	bool		is_array;
+	int			setting;		/* index in the statement's settings, unless there is a parameter */
 } cx_pin;
 
 /* Flat, but for lists of OIDs and of String nodes: see copy_statement(). */
@@ -87,7 +91,7 @@ typedef struct cx_analysis
 
 /* statement.c: sets the reason and returns false. */
 extern bool cx_analysis_refuse(cx_analysis *analysis, const char *format,...)
-			pg_attribute_printf(2, 3);
+	pg_attribute_printf(2, 3);
 
 /* eligible.c: a whole query; an expression of a domain's constraint. */
 extern bool cx_eligible_query(cx_analysis *analysis, Query *query);
@@ -139,8 +143,19 @@ extern bool cx_allowed_find(Oid function, List **reads, Oid *allowed_by);
 /* tags.c */
 extern void cx_tags_add(cx_statement *statement, cx_tag_kind kind, Oid relation,
 						AttrNumber column, uint32 value_hash);
-extern void cx_tags_add_query(cx_analysis *analysis, Query *query);
+
+/* K for each of the values of the relation's key column; false if one can't be. */
+extern bool cx_tags_add_values(cx_statement *statement, Oid relation, const cx_tracked_key *key,
+							   const cx_key_values *values);
+
+/* Can values of this type, domains stripped, equal those of the key column as K understands it? */
+extern bool cx_tags_is_key_type(const cx_tracked_key *key, Oid type);
+
+/* Drops what other tags make pointless. */
 extern void cx_tags_finish(cx_statement *statement);
+
+/* occurrences.c: T or K of every table that an eligible query reads, at whatever depth. */
+extern void cx_occurrences_add(cx_analysis *analysis, Query *query);
 
 /* key.c: a parameter (its value may be NULL); NULL where there is none of that type. */
 extern ParamExternData *cx_key_parameter(ParamListInfo params, int id, Oid type,

@@ -24,7 +24,7 @@
 static char *
 relation_name(Oid relation)
 {
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)),
+	return quote_qualified_identifier(get_namespace_name_or_temp(get_rel_namespace(relation)),
 									  get_rel_name(relation));
 }
 
@@ -56,7 +56,7 @@ check_kind(cx_analysis *analysis, Oid relation)
 {
 	/* those of information_schema have OIDs of initdb */
 	if (relation < FirstNormalObjectId || IsCatalogRelationOid(relation))
-		return cx_analysis_refuse(analysis, "%s is a system catalog", relation_name(relation));
+		return cx_analysis_refuse(analysis, "%s is a system catalog or view", relation_name(relation));
 	if (get_rel_persistence(relation) == RELPERSISTENCE_TEMP)
 		return cx_analysis_refuse(analysis, "%s is temporary", relation_name(relation));
 
@@ -86,8 +86,8 @@ check_tracked(cx_analysis *analysis, Oid relation, const cx_tracked *tracked)
 		analysis->statement->untracked = true;
 		return true;
 	}
-	return cx_analysis_refuse(analysis, "%s is not tracked: %s", relation_name(relation),
-							  tracked->why_not);
+	return cx_analysis_refuse(analysis, "rows of %s can't be cached: %s",
+							  relation_name(relation), tracked->why_not);
 }
 
 /*

@@ -6,8 +6,9 @@
  *    the contents of relations (tags), and the rest (key).
  * 2. A cx_statement is not changed once it was returned; plans hold it and copy it.
  *
- * Reads: eligible.c walks the query and calls relations.c, functions.c (with reviewed.c, allowed.c),
- * types.c and tags.c for what it meets; key.c serves each execution.
+ * Reads: eligible.c walks the query and calls relations.c, functions.c (with reviewed.c, allowed.c)
+ * and types.c for what it meets; occurrences.c and conditions.c find the rows that it depends on;
+ * key.c and tags.c serve each execution.
  *
  * Memory: an analysis works in a context of its own; what it returns is in the caller's.
  */
@@ -94,6 +95,7 @@ cx_statement_analyze(Query *query, bool untracked_allowed, const char **refused)
 		(make_fingerprint(analysis.statement, query) ||
 		 cx_analysis_refuse(&analysis, "SHA-256 is not available")))
 	{
+		cx_occurrences_add(&analysis, query);
 		cx_tags_finish(analysis.statement);
 		analysis.statement->relations = sorted_unique(analysis.statement->relations);
 		MemoryContextSwitchTo(caller);

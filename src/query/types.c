@@ -39,7 +39,9 @@ review_parts(cx_analysis *analysis, Oid type, part_reviewer reviewer, bool *scal
 {
 	Oid			element = get_element_type(type);
 
-	*scalar = false;
+	*scalar = type == UNKNOWNOID;	/* a literal that concat('x') and the like take as it is */
+	if (*scalar)
+		return true;
 	if (OidIsValid(element))
 		return reviewer(analysis, element);
 
