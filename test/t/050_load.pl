@@ -12,7 +12,8 @@ use RedisServer;
 use Test::More;
 
 my $redis = RedisServer->new('load');
-my $node = cache_node('load', $redis, 'max_prepared_transactions = 20');
+my $node = cache_node('load', $redis, 'max_prepared_transactions = 20',
+	'log_statement = none');
 my $load = Load->new($node);
 my %result = $load->run($ENV{CX_LOAD_SECONDS} || 60);
 
