@@ -403,8 +403,16 @@ write_once(client *c)
 		default:
 			write_counter(c, family);
 	}
-	/* readers get a chance to hit */
-	usleep(random_below(c, 4000));
+}
+
+/* Readers get a chance to hit, on a slow machine as on a fast one. */
+static void
+wait_for_readers(client *c)
+{
+	int64_t		enough = atomic_load(&cached_reads) + random_below(c, 40);
+
+	while (atomic_load(&cached_reads) < enough && !atomic_load(&stopping))
+		usleep(100);
 }
 
 /*
@@ -624,7 +632,10 @@ run_client(void *argument)
 	while (!atomic_load(&stopping))
 	{
 		if (c->writes)
+		{
 			write_once(c);
+			wait_for_readers(c);
+		}
 		else
 			read_once(c);
 		if (PQstatus(c->conn) != CONNECTION_OK)
