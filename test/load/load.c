@@ -409,7 +409,7 @@ write_once(client *c)
 static void
 wait_for_readers(client *c)
 {
-	int64_t		enough = atomic_load(&cached_reads) + random_below(c, 40);
+	int64_t		enough = atomic_load(&cached_reads) + random_below(c, 24);
 
 	while (atomic_load(&cached_reads) < enough && !atomic_load(&stopping))
 		usleep(100);
