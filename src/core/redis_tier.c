@@ -20,6 +20,7 @@
 #include "common/sha2.h"
 #include "miscadmin.h"
 #include "port/atomics.h"
+#include "utils/builtins.h"
 #include "utils/timestamp.h"
 
 #define LOG_EVERY_US (60 * USECS_PER_SEC)
@@ -67,8 +68,7 @@ cx_redis_tier_name(const char *key, size_t key_length)
 		elog(ERROR, "could not compute SHA-256 of a cache key");
 	pg_cryptohash_free(context);
 
-	for (int i = 0; i < PG_SHA256_DIGEST_LENGTH; i++)
-		sprintf(hex + i * 2, "%02x", digest[i]);
+	hex[hex_encode((const char *) digest, sizeof(digest), hex)] = '\0';
 	return psprintf("%s:" UINT64_FORMAT ":%u:q:%s", cx_key_prefix, GetSystemIdentifier(),
 					MyDatabaseId, hex);
 }
