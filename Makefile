@@ -32,7 +32,7 @@ bench:
 
 # RUNS executions, 300,000 by default; -1 goes on until something is found.
 fuzz:
-	@exec sh test/fuzz/run.sh $(RUNS)
+	@exec bash test/fuzz/run.sh $(RUNS)
 
 lint:
 	@exec bash test/lint

@@ -7,14 +7,14 @@
 export RUNS=${1:-${RUNS:-300000}} SEED=${2:-${SEED:-1}}
 . "$(dirname "$0")/../scratch.sh"
 
-enter_scratch $build_packages $server_packages clang libclang-rt-dev
+enter_scratch $build_packages $server_packages "clang-$clang_version" "libclang-rt-$clang_version-dev"
 
 msgpack=msgpack
 pkg-config --exists $msgpack || msgpack=msgpack-c
 sources="test/fuzz/decode.c src/base/msgpack_reader.c src/core/entry.c src/query/cell.c"
 
 # clang knows no gnu_printf, which PostgreSQL's headers name where gcc built it.
-clang -g -O1 -Wall -Werror -Wno-ignored-attributes -fsanitize=fuzzer,address,undefined \
+"clang-$clang_version" -g -O1 -Wall -Werror -Wno-ignored-attributes -fsanitize=fuzzer,address,undefined \
 	-fno-sanitize-recover=undefined -D_GNU_SOURCE -Isrc -I"$(pg_config --includedir-server)" \
 	$(pkg-config --cflags-only-I $msgpack) $sources \
 	-L"$(pg_config --pkglibdir)" -L"$(pg_config --libdir)" -lpgcommon -lpgport -lm \

@@ -12,6 +12,7 @@ enter_scratch $build_packages $server_packages
 gcc -g -O2 -fPIC -shared -Wall -Werror -Isrc -I"$(pg_config --includedir-server)" \
 	test/fuzz/server_decode.c -o "$TMPDIR/server_decode.so"
 
+rm -rf "$CX_SCRATCH/pg"			# of another suite
 start_postgres
 status=0
 psql -XqAt -v module="$TMPDIR/server_decode" -v runs="$RUNS" -v seed="$SEED" \
