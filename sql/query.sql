@@ -119,6 +119,23 @@ SELECT * FROM cache_ext.query('SELECT 1', '{{1,2},{3,4}}') AS t(x int);
 SELECT * FROM cache_ext.query(NULL) AS t(x int);
 SELECT * FROM cache_ext.query('SELECT 1', NULL) AS t(x int);
 
+-- settings that literals in the text are read with
+CREATE TABLE day (d date, t text);
+INSERT INTO day VALUES ('2024-02-01', 'first of February'), ('2024-01-02', 'second of January');
+SELECT cache_ext.track('day');
+SET DateStyle = 'ISO, MDY';
+SELECT * FROM cache_ext.query($$SELECT t FROM day WHERE d = '01/02/2024'$$) AS t(t text);
+SET DateStyle = 'ISO, DMY';
+SELECT * FROM cache_ext.query($$SELECT t FROM day WHERE d = '01/02/2024'$$) AS t(t text);
+RESET DateStyle;
+SELECT * FROM cache_ext.query($$SELECT length('\t')$$) AS t(n int);
+SET standard_conforming_strings = off;
+SET escape_string_warning = off;
+SELECT * FROM cache_ext.query($$SELECT length('\t')$$) AS t(n int);
+RESET standard_conforming_strings;
+RESET escape_string_warning;
+DROP TABLE day;
+
 -- statements
 SELECT * FROM cache_ext.query('DELETE FROM city') AS t(x int);
 SELECT * FROM cache_ext.query('SELECT 1; SELECT 2') AS t(x int);

@@ -7,7 +7,8 @@
  * Invariants:
  *
  *	1. A kept query is found by everything that decides what its text means: text, user,
- *	   search_path, row_security and whether untracked tables are allowed.  All are dropped when a
+ *	   search_path, the settings that literals are read with, row_security and whether untracked
+ *	   tables are allowed.  All are dropped when a
  *	   message says that a name may mean something else, or that rights on a schema, which are
  *	   checked when a text is parsed only, or a role's memberships may have changed.
  *	2. Literals that are frozen when a text is parsed ('now' and the like) are never kept.
@@ -60,9 +61,7 @@ struct cx_prepared_query
 
 	uint32		hash;			/* of the following */
 	char	   *sql;
-	char	   *search_path;
-	Oid			user;
-	bool		row_security_on;
+	StringInfoData circumstances;	/* see describe_circumstances() */
 	bool		untracked_allowed;
 
 	int			param_count;
@@ -138,18 +137,28 @@ use_query(cx_prepared_query *query)
 	return query;
 }
 
-static uint32
-hash_of(const char *sql, const char *search_path, Oid user, bool untracked_allowed)
+/* All but the text that decides what it means (invariant 1). */
+static void
+describe_circumstances(StringInfo out, bool untracked_allowed)
 {
-	uint32		hash = hash_bytes((const unsigned char *) sql, strlen(sql));
+	Oid			user = GetUserId();
 
-	hash = hash_combine(hash, hash_bytes((const unsigned char *) search_path,
-										 strlen(search_path)));
-	return hash_combine(hash, murmurhash32(user ^ (uint32) untracked_allowed));
+	appendBinaryStringInfo(out, (char *) &user, sizeof(user));
+	appendStringInfoChar(out, (row_security ? 1 : 0) | (untracked_allowed ? 2 : 0));
+	cx_statement_parse_key(out);
+	appendStringInfoString(out, namespace_search_path);
+}
+
+static uint32
+hash_of(const char *sql, const StringInfoData *circumstances)
+{
+	return hash_combine(hash_bytes((const unsigned char *) sql, strlen(sql)),
+						hash_bytes((const unsigned char *) circumstances->data,
+								   circumstances->len));
 }
 
 static cx_prepared_query *
-find_kept(uint32 hash, const char *sql, const char *search_path, bool untracked_allowed)
+find_kept(uint32 hash, const char *sql, const StringInfoData *circumstances)
 {
 	dlist_iter	at;
 
@@ -157,10 +166,9 @@ find_kept(uint32 hash, const char *sql, const char *search_path, bool untracked_
 	{
 		cx_prepared_query *query = dlist_container(cx_prepared_query, node, at.cur);
 
-		if (query->hash == hash && query->user == GetUserId() &&
-			query->row_security_on == row_security &&
-			query->untracked_allowed == untracked_allowed &&
-			strcmp(query->sql, sql) == 0 && strcmp(query->search_path, search_path) == 0)
+		if (query->hash == hash && strcmp(query->sql, sql) == 0 &&
+			query->circumstances.len == circumstances->len &&
+			memcmp(query->circumstances.data, circumstances->data, circumstances->len) == 0)
 		{
 			dlist_move_head(&kept, &query->node);
 			return query;
@@ -269,20 +277,23 @@ prepare(const cx_prepared_query *query, int extra_options)
 }
 
 static cx_prepared_query *
-make_query(const char *sql, const char *search_path, uint32 hash, bool untracked_allowed)
+make_query(const char *sql, const StringInfoData *circumstances, uint32 hash,
+		   bool untracked_allowed)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
 												  "cache_ext prepared query",
 												  ALLOCSET_SMALL_SIZES);
 	cx_prepared_query *query = MemoryContextAllocZero(context, sizeof(cx_prepared_query));
+	MemoryContext old;
 
 	query->context = context;
 	query->hash = hash;
 	query->sql = MemoryContextStrdup(context, sql);
-	query->search_path = MemoryContextStrdup(context, search_path);
-	query->user = GetUserId();
-	query->row_security_on = row_security;
 	query->untracked_allowed = untracked_allowed;
+	old = MemoryContextSwitchTo(context);
+	initStringInfo(&query->circumstances);
+	appendBinaryStringInfo(&query->circumstances, circumstances->data, circumstances->len);
+	MemoryContextSwitchTo(old);
 
 	analyze_text(query);
 	query->plan = prepare(query, 0);
@@ -303,7 +314,8 @@ make_query(const char *sql, const char *search_path, uint32 hash, bool untracked
 cx_prepared_query *
 cx_prepared_query_get(const char *sql, bool untracked_allowed)
 {
-	uint32		hash = hash_of(sql, namespace_search_path, GetUserId(), untracked_allowed);
+	StringInfoData circumstances;
+	uint32		hash;
 	cx_prepared_query *query;
 
 	/* a revoked right or a new name counts from here on, as it would if the text were parsed */
@@ -314,11 +326,14 @@ cx_prepared_query_get(const char *sql, bool untracked_allowed)
 		kept_names = cx_generation_names();
 	}
 
-	query = find_kept(hash, sql, namespace_search_path, untracked_allowed);
+	initStringInfo(&circumstances);
+	describe_circumstances(&circumstances, untracked_allowed);
+	hash = hash_of(sql, &circumstances);
+	query = find_kept(hash, sql, &circumstances);
 	if (query != NULL)
 		return use_query(query);
 
-	query = use_query(make_query(sql, namespace_search_path, hash, untracked_allowed));
+	query = use_query(make_query(sql, &circumstances, hash, untracked_allowed));
 	if (!has_frozen_literal(sql))
 	{
 		if (kept_count == MAX_KEPT)

@@ -8,7 +8,8 @@
  * pg_control still shows the same state and LSN: a start without the library, a crash or a restored
  * backup in between would show another.  It must also come from the same server version, number of
  * clocks and libraries that define text order and time zones, or a query's result may have changed
- * without any table changing.
+ * without any table changing.  And this start must not begin with recovery: a primary that comes
+ * back as a standby replays changes that raise no clock here, and may be promoted later.
  *
  * Nothing here is trusted to exist: whatever is missing or odd means a cold start.
  */
@@ -20,6 +21,7 @@
 #include <unistd.h>
 #include <sys/stat.h>
 
+#include "access/xlog.h"
 #include "catalog/pg_control.h"
 #include "common/controldata_utils.h"
 #include "common/hashfn.h"
@@ -99,6 +101,20 @@ environment_hash(void)
 
 	dl_iterate_phdr(hash_library, &hash);
 	return hash_time_zones(hash);
+}
+
+/* What makes the server go into recovery whatever pg_control says. */
+static bool
+recovery_requested(void)
+{
+	static const char *const files[] = {STANDBY_SIGNAL_FILE, RECOVERY_SIGNAL_FILE,
+										BACKUP_LABEL_FILE};
+	struct stat status;
+
+	for (int i = 0; i < lengthof(files); i++)
+		if (stat(files[i], &status) == 0 || errno != ENOENT)
+			return true;
+	return false;
 }
 
 /* Fills the part of the header that must be the same at both ends; false if not shut down. */
@@ -183,6 +199,7 @@ cx_handover_read(uint32 count, cx_handover *handover)
 	handover->changed_at = palloc_extended(sizeof(uint64) * count,
 										   MCXT_ALLOC_HUGE | MCXT_ALLOC_NO_OOM);
 	if (handover->changed_at != NULL &&
+		!recovery_requested() &&
 		describe_shutdown(count, &expected) &&
 		fread(&header, sizeof(header), 1, file) == 1)
 	{

@@ -540,7 +540,7 @@ exec_scan(CustomScanState *node)
 	}
 	slot = without_junk(scan, slot);
 	if (scan->filling && !cx_row_codec_add(scan->codec, slot))
-		abandon_fill(scan, "the result is larger than cache_ext.max_entry_size");
+		abandon_fill(scan, cx_row_codec_refusal(scan->codec));
 	return slot;
 }
 

@@ -18,6 +18,8 @@
 #include "catalog/namespace.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "parser/parse_expr.h"
+#include "parser/parser.h"
 #include "pgtime.h"
 #include "tsearch/ts_cache.h"
 #include "utils/array.h"
@@ -162,6 +164,15 @@ cx_statement_session_key(const cx_statement *statement, StringInfo out)
 		put_text(out, name);
 		put_text(out, value);
 	}
+}
+
+void
+cx_statement_parse_key(StringInfo out)
+{
+	put_settings(out);
+	appendStringInfoChar(out, (standard_conforming_strings ? 1 : 0) |
+						 (Transform_null_equals ? 2 : 0));
+	put_uint32(out, backslash_quote);
 }
 
 bool

@@ -45,6 +45,12 @@ extern bool cx_statement_key(const cx_statement *statement, ParamListInfo params
 extern void cx_statement_session_key(const cx_statement *statement, StringInfo out);
 
 /*
+ * Appends every setting that decides what a query text means when it is parsed: how literals are
+ * read, besides what names stand for.  For those who keep texts parsed.
+ */
+extern void cx_statement_parse_key(StringInfo out);
+
+/*
  * The tags with their values for these parameters, palloc'd in CurrentMemoryContext.  Always holds
  * G and a D for every relation.  Never fails: a value that can't be hashed makes the tag T.
  */
