@@ -278,6 +278,35 @@ SELECT verdict('SELECT count_t()');
 SELECT cache_ext.disallow_function('count_t()');
 SELECT verdict('SELECT count_t()');
 
+--
+-- EXECUTE is checked on hits too: on functions of users, and on built-in ones, of which it may be
+-- revoked after the statement was planned
+--
+CREATE ROLE regress_cacheability_user;
+GRANT USAGE ON SCHEMA cacheability TO regress_cacheability_user;
+CREATE FUNCTION ask(sql text) RETURNS text LANGUAGE sql
+	AS 'SELECT x FROM cache_ext.query(sql) AS q (x text)';
+CREATE FUNCTION cached_in(sql text) RETURNS text LANGUAGE sql
+	RETURN (SELECT tier FROM cache_ext.explain(sql));
+\set built_in '''SELECT upper(''''a'''')'''
+\set user_defined '''SELECT cacheability.plus(1, 1)::text'''
+SELECT ask(:built_in), ask(:user_defined);
+SELECT cached_in(:built_in), cached_in(:user_defined);
+SET ROLE regress_cacheability_user;
+-- the user's function runs what it runs as this user: an entry of its own
+SELECT cached_in(:built_in), cached_in(:user_defined);
+SELECT ask(:built_in), ask(:user_defined);
+SELECT cached_in(:built_in), cached_in(:user_defined);
+RESET ROLE;
+REVOKE EXECUTE ON FUNCTION upper(text), plus(int, int) FROM PUBLIC;
+SELECT ask(:built_in), ask(:user_defined);
+SELECT cached_in(:built_in), cached_in(:user_defined);
+SET ROLE regress_cacheability_user;
+SELECT ask(:built_in);
+SELECT ask(:user_defined);
+RESET ROLE;
+GRANT EXECUTE ON FUNCTION upper(text) TO PUBLIC;
+
 -- temporary tables come before all others when a function looks up a name
 CREATE TEMP TABLE shadow (id int);
 SELECT verdict('SELECT plus(id, 1) FROM t');
@@ -289,8 +318,6 @@ SELECT verdict('SELECT id + 1 FROM t');
 CREATE TABLE account (id int, tenant int);
 SELECT cache_ext.track('account');
 ALTER TABLE account ENABLE ROW LEVEL SECURITY;
-CREATE ROLE regress_cacheability_user;
-GRANT USAGE ON SCHEMA cacheability TO regress_cacheability_user;
 GRANT SELECT ON account, u TO regress_cacheability_user;
 SET ROLE regress_cacheability_user;
 SELECT verdict('SELECT * FROM account');

@@ -22,6 +22,7 @@
 #include "storage/latch.h"
 #include "storage/proc.h"
 #include "utils/acl.h"
+#include "utils/jsonpath.h"
 #include "utils/memutils.h"
 #include "utils/pgstat_internal.h"
 
@@ -117,10 +118,36 @@ cx_json_expression(Node *node, List **rendered)
 			return true;
 		case T_JsonValueExpr:
 		case T_JsonIsPredicate:
+#if PG_VERSION_NUM >= 170000
+		case T_JsonBehavior:
+#endif
 			return true;
 		default:
 			return false;
 	}
+#else
+	return false;
+#endif
+}
+
+/*
+ * Is this JSON_VALUE, JSON_QUERY or JSON_EXISTS of 17, with a path that looks at neither clock nor
+ * time zone tables, whose value is then fixed if the input function of type *returned is?
+ */
+static inline bool
+cx_json_query(Node *node, Oid *returned)
+{
+#if PG_VERSION_NUM >= 170000
+	JsonExpr   *query = (JsonExpr *) node;
+	Const	   *path;
+
+	if (!IsA(node, JsonExpr) || query->op == JSON_TABLE_OP)
+		return false;
+	path = (Const *) query->path_spec;
+	*returned = query->returning->typid;
+	return IsA(path, Const) && !path->constisnull &&
+		!jspIsMutable(DatumGetJsonPathP(path->constvalue), query->passing_names,
+					  query->passing_values);
 #else
 	return false;
 #endif

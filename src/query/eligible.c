@@ -234,6 +234,7 @@ review_expression(cx_analysis *analysis, Node *node)
 {
 	ListCell   *cell;
 	List	   *rendered;
+	Oid			returned;
 
 	switch (nodeTag(node))
 	{
@@ -338,6 +339,8 @@ review_expression(cx_analysis *analysis, Node *node)
 			break;
 	}
 
+	if (cx_json_query(node, &returned))
+		return cx_types_review_input(analysis, returned);
 	if (!cx_json_expression(node, &rendered))
 		return refuse_part(analysis, "an unknown kind of expression");
 	foreach(cell, rendered)

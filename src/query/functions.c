@@ -7,8 +7,9 @@
  *    always, since every setting that one of them looks at is in every key; STABLE if
  *    query/reviewed.c knows it.
  * 3. Any other function: IMMUTABLE by its owner's word, STABLE if cache_ext.allow_function() named
- *    what it reads.  Its body is opaque, so the key holds what can change its meaning: search_path
- *    unless the function sets its own, and the user it runs its own statements as.
+ *    what it reads.  Its body is opaque (unless it is a built-in under another name), so the key
+ *    holds what can change its meaning: search_path unless the function sets its own, and the user
+ *    that statements in it run as.
  */
 #include "postgres.h"
 
@@ -25,8 +26,12 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/inval.h"
 #include "utils/regproc.h"
 #include "utils/syscache.h"
+
+/* Changes of pg_proc that this session was told of. */
+static uint64 function_changes = 1;
 
 /* Does the function run under a search_path of its own? */
 static bool
@@ -74,7 +79,7 @@ add_opaque_body(cx_analysis *analysis, HeapTuple tuple)
 	 * Statements in the body run with the rights of the caller, which nobody checks on a hit: let
 	 * users share entries only where that can't matter.  C code has no statements, as a rule.
 	 */
-	if (!form->prosecdef && form->prolang != ClanguageId && form->prolang != INTERNALlanguageId)
+	if (!form->prosecdef && form->prolang != ClanguageId)
 		statement->needs_user = true;
 }
 
@@ -249,11 +254,9 @@ review_function(cx_analysis *analysis, Oid function, bool called, List *argument
 	if (!built_in)
 		statement->functions = list_append_unique_oid(statement->functions, function);
 	if (called && (!built_in || !heap_attisnull(tuple, Anum_pg_proc_proacl, NULL)))
-	{
-		/* a GRANT or REVOKE on it has to reach plans that were made before */
-		statement->functions = list_append_unique_oid(statement->functions, function);
 		statement->executed = list_append_unique_oid(statement->executed, function);
-	}
+	else if (called)
+		statement->open_to_all = list_append_unique_oid(statement->open_to_all, function);
 
 	if (form->provolatile == PROVOLATILE_VOLATILE)
 		fine = cx_analysis_refuse(analysis, "function %s is VOLATILE",
@@ -264,7 +267,8 @@ review_function(cx_analysis *analysis, Oid function, bool called, List *argument
 		fine = review_aggregate_parts(analysis, function);
 	else
 	{
-		add_opaque_body(analysis, tuple);
+		if (form->prolang != INTERNALlanguageId)
+			add_opaque_body(analysis, tuple);
 		fine = form->provolatile == PROVOLATILE_IMMUTABLE || review_allowed(analysis, form);
 	}
 
@@ -308,4 +312,22 @@ cx_functions_review_support(cx_analysis *analysis, Oid function)
 		ReleaseSysCache(tuple);
 	}
 	return fine && review_function(analysis, function, false, NIL, InvalidOid, NIL);
+}
+
+static void
+note_function_change(Datum arg, int cache, uint32 hash)
+{
+	function_changes++;
+}
+
+void
+cx_functions_init(void)
+{
+	CacheRegisterSyscacheCallback(PROCOID, note_function_change, (Datum) 0);
+}
+
+uint64
+cx_functions_changes(void)
+{
+	return function_changes;
 }

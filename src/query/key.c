@@ -115,12 +115,23 @@ put_search_path(StringInfo out)
 		pfree(schemas);
 }
 
+/* Where this session's temporary tables are, InvalidOid until it makes one. */
+static Oid
+temporary_schema(void)
+{
+	Oid			tables;
+	Oid			toast_tables;
+
+	GetTempNamespaceState(&tables, &toast_tables);
+	return tables;
+}
+
 static void
 put_settings(StringInfo out)
 {
 	int32		numbers[] = {DateStyle, DateOrder, IntervalStyle, extra_float_digits, bytea_output,
 							 xmlbinary, xmloption, pg_get_client_encoding(), Array_nulls,
-							 quote_all_identifiers};
+							 quote_all_identifiers, GinFuzzySearchLimit};
 
 	appendBinaryStringInfo(out, (char *) numbers, sizeof(numbers));
 	put_text(out, pg_get_timezone_name(session_timezone));
@@ -141,7 +152,8 @@ cx_statement_session_key(const cx_statement *statement, StringInfo out)
 						 (statement->needs_session_user ? 2 : 0) |
 						 (statement->needs_row_security ? 4 : 0) |
 						 (statement->needs_search_path ? 8 : 0) |
-						 (statement->needs_text_search ? 16 : 0));
+						 (statement->needs_text_search ? 16 : 0) |
+						 (statement->resolves_names ? 32 : 0));
 	if (statement->needs_user)
 		put_uint32(out, GetUserId());
 	if (statement->needs_session_user)
@@ -152,6 +164,8 @@ cx_statement_session_key(const cx_statement *statement, StringInfo out)
 		put_search_path(out);
 	if (statement->needs_text_search)
 		put_uint32(out, getTSCurrentConfig(false));
+	if (statement->resolves_names)
+		put_uint32(out, temporary_schema());
 
 	put_settings(out);
 
@@ -185,17 +199,10 @@ cx_statement_key(const cx_statement *statement, ParamListInfo params, StringInfo
 		return false;
 	}
 
-	if (statement->resolves_names)
+	if (statement->resolves_names && OidIsValid(temporary_schema()))
 	{
-		Oid			temporary;
-		Oid			temporary_toast;
-
-		GetTempNamespaceState(&temporary, &temporary_toast);
-		if (OidIsValid(temporary))
-		{
-			*refused = "temporary tables of this session could shadow names in a function";
-			return false;
-		}
+		*refused = "temporary tables of this session could shadow names in a function";
+		return false;
 	}
 
 	put_uint32(out, KEY_FORMAT);

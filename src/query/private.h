@@ -69,6 +69,8 @@ struct cx_statement
 	List	   *relations;		/* OIDs */
 	List	   *functions;		/* OIDs: what cx_statement_functions() promises */
 	List	   *executed;		/* OIDs: the current user needs EXECUTE */
+	List	   *open_to_all;	/* OIDs: too, but nobody had revoked it from PUBLIC ... */
+	uint64		function_changes;	/* ... when cx_functions_changes() was this */
 	List	   *selected;		/* OIDs: the current user needs SELECT */
 };
 
@@ -109,6 +111,11 @@ extern bool cx_relations_copy(Oid relation, cx_tracked *copy);
  */
 extern bool cx_functions_review_call(cx_analysis *analysis, Oid function, List *arguments,
 									 Oid result_type, List *column_types);
+
+extern void cx_functions_init(void);
+
+/* Moves when a function was changed, GRANT and REVOKE included. */
+extern uint64 cx_functions_changes(void);
 
 /* One that PostgreSQL calls on its own, without asking for EXECUTE: of an operator class, say. */
 extern bool cx_functions_review_support(cx_analysis *analysis, Oid function);

@@ -89,6 +89,7 @@ cx_statement_analyze(Query *query, bool untracked_allowed, const char **refused)
 	analysis.statement = palloc0(sizeof(cx_statement));
 	analysis.statement->node.type = T_ExtensibleNode;
 	analysis.statement->node.extnodename = CX_STATEMENT_NODE;
+	analysis.statement->function_changes = cx_functions_changes();
 	cx_tags_add(analysis.statement, CX_TAG_DATABASE, InvalidOid, 0, 0);
 
 	if (cx_eligible_query(&analysis, query) &&
@@ -112,17 +113,30 @@ cx_statement_analyze(Query *query, bool untracked_allowed, const char **refused)
 	return result;
 }
 
+static bool
+may_execute_all(List *functions, Oid user)
+{
+	ListCell   *cell;
+
+	foreach(cell, functions)
+	{
+		if (!cx_may_execute(lfirst_oid(cell), user))
+			return false;
+	}
+	return true;
+}
+
 bool
 cx_statement_permitted(const cx_statement *statement)
 {
 	Oid			user = GetUserId();
 	ListCell   *cell;
 
-	foreach(cell, statement->executed)
-	{
-		if (!cx_may_execute(lfirst_oid(cell), user))
-			return false;
-	}
+	if (!may_execute_all(statement->executed, user))
+		return false;
+	if (statement->function_changes != cx_functions_changes() &&
+		!may_execute_all(statement->open_to_all, user))
+		return false;
 	foreach(cell, statement->selected)
 	{
 		if (pg_class_aclcheck(lfirst_oid(cell), user, ACL_SELECT) != ACLCHECK_OK)
@@ -169,6 +183,7 @@ copy_statement(ExtensibleNode *new_node, const ExtensibleNode *old_node)
 	copy->relations = list_copy(old->relations);
 	copy->functions = list_copy(old->functions);
 	copy->executed = list_copy(old->executed);
+	copy->open_to_all = list_copy(old->open_to_all);
 	copy->selected = list_copy(old->selected);
 }
 
@@ -211,5 +226,6 @@ void
 cx_statement_init(void)
 {
 	RegisterExtensibleNodeMethods(&statement_methods);
+	cx_functions_init();
 	cx_allowed_init();
 }
