@@ -189,7 +189,6 @@ TABLE state;
 ALTER TABLE r ATTACH PARTITION f FOR VALUES IN (6);
 SELECT cache_ext.track('r');
 TABLE state;
-SELECT why_not('SELECT id FROM r');
 SELECT why_not('SELECT id FROM r1');
 SELECT cache_ext.untrack('r');
 SELECT * FROM triggers;
