@@ -22,6 +22,7 @@
 #include "base/shmem.h"
 #include "core/dirty.h"
 #include "core/prepared.h"
+#include "query/relation_facts.h"
 #include "query/tracked.h"
 
 #include "access/genam.h"
@@ -118,6 +119,21 @@ catalog_row(Oid catalog, Oid index, Oid object)
 	return tuple;
 }
 
+/*
+ * Whoever reads a table reads its children, and finds out which these are each time: when they become
+ * fewer or more, that is a change of the parent.
+ */
+static void
+mark_parents(Oid relation)
+{
+	List	   *parents = cx_relation_parents(relation);
+	ListCell   *lc;
+
+	foreach(lc, parents)
+		mark_relation(lfirst_oid(lc));
+	list_free(parents);
+}
+
 static void
 relation_changed(ObjectAccessType access, Oid relation, int column, void *arg)
 {
@@ -144,7 +160,11 @@ relation_changed(ObjectAccessType access, Oid relation, int column, void *arg)
 			if (form->relpersistence == RELPERSISTENCE_TEMP)
 				break;
 			if (access != OAT_POST_CREATE || column != 0)
+			{
 				mark_relation(relation);
+				if (access == OAT_DROP && column == 0)
+					mark_parents(relation);
+			}
 			else if (!((ObjectAccessPostCreate *) arg)->is_internal)
 				cx_dirty_mark_definition(InvalidOid);
 			break;

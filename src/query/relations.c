@@ -48,6 +48,17 @@ add_definition(cx_analysis *analysis, Oid relation)
 	cx_tags_add(analysis->statement, CX_TAG_DEFINITION, relation, 0, 0);
 }
 
+/* A relation is tracked only while those above it are: a statement on them may change its rows. */
+static void
+add_ancestors(cx_analysis *analysis, Oid relation)
+{
+	List	   *ancestors = cx_tracked_ancestors(relation);
+	ListCell   *cell;
+
+	foreach(cell, ancestors)
+		add_definition(analysis, lfirst_oid(cell));
+}
+
 /*
  * Is the relation, or one that is read with it, of a kind whose rows can be cached at all?
  */
@@ -108,8 +119,7 @@ add_tree(cx_analysis *analysis, Oid relation, bool with_children)
 		return false;
 
 	add_definition(analysis, relation);
-	if (tracked.root != relation)
-		add_definition(analysis, tracked.root);
+	add_ancestors(analysis, relation);
 	if (!with_children)
 		return true;
 
@@ -126,7 +136,10 @@ add_tree(cx_analysis *analysis, Oid relation, bool with_children)
 			return false;
 		analysis->statement->relations = lappend_oid(analysis->statement->relations, member);
 		if (tracked.root == member)
+		{
 			add_definition(analysis, member);
+			add_ancestors(analysis, member);
+		}
 	}
 	return true;
 }

@@ -48,6 +48,7 @@ typedef struct relation_entry
 	struct relation_entry *home;
 	cx_tracked	answer;
 	Oid			parent;			/* the partitioned table right above, or InvalidOid */
+	List	   *above;			/* OIDs of inheritance ancestors, as far as they were looked at */
 	List	   *below;			/* OIDs of partitions or inheritance descendants, at any depth */
 
 	/* of a home: the root of a partition tree, or any other relation */
@@ -158,6 +159,8 @@ clear_answer(relation_entry *entry)
 {
 	entry->home = NULL;
 	entry->parent = InvalidOid;
+	list_free(entry->above);
+	entry->above = NIL;
 	list_free(entry->below);
 	entry->below = NIL;
 	list_free(entry->answer.descendants);
@@ -283,6 +286,7 @@ static void
 build_parents(relation_entry *home)
 {
 	List	   *found = list_make1_oid(home->relation);
+	MemoryContext old;
 
 	for (int i = 0; i < list_length(found); i++)
 	{
@@ -292,11 +296,15 @@ build_parents(relation_entry *home)
 		{
 			home->answer.tracked = false;
 			home->answer.why_not = "a table it inherits from is not tracked";
-			return;
+			break;
 		}
 		if (facts->inherits)
 			found = list_concat_unique_oid(found, cx_relation_parents(list_nth_oid(found, i)));
 	}
+	found = list_delete_first(found);
+	old = MemoryContextSwitchTo(cache_context);
+	home->above = list_copy(found);
+	MemoryContextSwitchTo(old);
 }
 
 static void
@@ -504,6 +512,8 @@ cx_tracked_ancestors(Oid relation)
 
 	if (entry == NULL)
 		entry = look_again(relation);
+	if (entry != NULL)
+		ancestors = list_copy(entry->above);
 	while (entry != NULL && OidIsValid(entry->parent))
 	{
 		ancestors = lappend_oid(ancestors, entry->parent);

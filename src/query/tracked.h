@@ -73,8 +73,8 @@ extern const cx_tracked *cx_tracked_lookup(Oid relation);
 extern List *cx_tracked_members(Oid relation);
 
 /*
- * The partitioned tables above a relation, from the nearest to the root.  Whether a partition is
- * tracked depends on them too.
+ * The partitioned tables above a relation, from the nearest to the root, or the tables it inherits
+ * from at any depth: whether it is tracked depends on their triggers too.
  */
 extern List *cx_tracked_ancestors(Oid relation);
 
