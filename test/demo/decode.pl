@@ -8,14 +8,20 @@ my ($path, $key) = @ARGV;
 my $redis = IO::Socket::UNIX->new(Peer => $path) or die "$path: $!\n";
 print $redis "*2\r\n\$3\r\nGET\r\n\$", length $key, "\r\n$key\r\n";
 my ($length) = <$redis> =~ /^\$(\d+)/ or die "no such key\n";
-read $redis, my ($bytes), $length;
+read $redis, (my $bytes), $length;
 
 my ($format, $epoch, $lsn, $created, $expires, $material, $columns, $rows, $checksum) =
   @{ Data::MessagePack->new->utf8->unpack($bytes) };
 
-printf "  %-14s %s\n", @$_ for
-  ['key', $key], ['bytes', length $bytes], ['format', $format], ['epoch', $epoch], ['LSN', $lsn],
-  ['created', $created], ['expires', $expires], ['key material', length($material) . ' bytes'];
-printf "  %-14s %s (type %d)\n", 'column', @$_[0, 1] for @$columns;
-printf "  %-14s %s\n", 'row', join ' | ', map { $_ // 'NULL' } @$_ for @$rows;
-printf "  %-14s %08x\n", 'checksum', $checksum;
+sub show { printf "  %-13s %s\n", @_; return; }
+show('key', $key);
+show('size', "$length bytes");
+show('format', $format);
+show('epoch', $epoch);
+show('LSN', sprintf('%X/%X', $lsn >> 32, $lsn & 0xFFFFFFFF));
+show('created', scalar localtime($created / 1e6));
+show('expires', scalar localtime($expires / 1e6));
+show('key material', length($material) . ' bytes');
+show('columns', join ', ', map { "$_->[0] (type $_->[1])" } @$columns);
+show('row', join '  ', map { $_ // 'NULL' } @$_) for @$rows;
+show('checksum', sprintf('%08x', $checksum));
