@@ -208,7 +208,8 @@ list_slots(void)
 static void
 begin_commit(void)
 {
-	CX_STOP(CX_STOP_WRITER_PRE_COMMIT);
+	if (any_mark)
+		CX_STOP(CX_STOP_WRITER_PRE_COMMIT);
 
 	/* Without a transaction ID nothing was written; whoever still writes marks again. */
 	if (any_mark && TransactionIdIsValid(GetTopTransactionIdIfAny()))
@@ -233,6 +234,7 @@ publish(bool late)
 		if (slots[i].late != late)
 			continue;
 		cx_clock_raise(slots[i].slot, commit_end);
+		CX_STOP(CX_STOP_WRITER_RAISED);
 		cx_clock_writers_remove(slots[i].slot);
 	}
 }
@@ -269,7 +271,8 @@ abandon(void)
 static void
 begin_prepare(void)
 {
-	CX_STOP(CX_STOP_WRITER_PRE_COMMIT);
+	if (any_mark)
+		CX_STOP(CX_STOP_WRITER_PRE_COMMIT);
 
 	if (any_mark && TransactionIdIsValid(GetTopTransactionIdIfAny()))
 	{
@@ -317,6 +320,9 @@ static void
 on_resource_release(ResourceReleasePhase release_phase, bool is_commit, bool is_top_level,
 					void *arg)
 {
+	if (release_phase == RESOURCE_RELEASE_BEFORE_LOCKS && is_commit && is_top_level &&
+		TransactionIdIsValid(GetTopTransactionIdIfAny()))
+		CX_STOP(CX_STOP_WRITER_UNSENT);
 	if (phase != PHASE_LATE || release_phase != RESOURCE_RELEASE_LOCKS || !is_top_level)
 		return;
 	CX_STOP(CX_STOP_WRITER_LATE);

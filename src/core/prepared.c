@@ -312,6 +312,7 @@ cx_prepared_begin_commit(const char *gid)
 	committing = true;
 	for (committing_count = 0; committing_count < count; committing_count++)
 		cx_clock_writers_add(committing_slots[committing_count]);
+	CX_STOP(CX_STOP_PREPARED_BEGUN);
 }
 
 void
