@@ -14,6 +14,8 @@
 #include "base/compat.h"
 #include "base/shmem.h"
 
+#include "access/xact.h"
+#include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "port/atomics.h"
@@ -22,6 +24,7 @@
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/guc.h"
+#include "utils/snapmgr.h"
 
 #define POLL_US 500
 #define STOP_LIMIT_US 20000000	/* a test that went wrong ends nevertheless */
@@ -43,6 +46,7 @@ typedef struct stop_state
 
 static stop_state *state = NULL;
 static int	stop_at = -1;
+static char *stop_write = NULL;
 
 static const struct config_enum_entry point_names[] = {
 	{"none", -1, false},
@@ -92,11 +96,30 @@ static const cx_shmem_area stop_area = {
 	"cache_ext stop points", stop_size, stop_create, stop_attach
 };
 
+/*
+ * As a library does that was loaded before this one, whose callback is called after this one's.
+ */
+static void
+on_transaction_event(XactEvent event, void *arg)
+{
+	if ((event != XACT_EVENT_PRE_COMMIT && event != XACT_EVENT_PRE_PREPARE) ||
+		stop_write == NULL || stop_write[0] == '\0')
+		return;
+	PushActiveSnapshot(GetTransactionSnapshot());
+	if (SPI_connect() != SPI_OK_CONNECT || SPI_execute(stop_write, false, 0) < 0)
+		elog(ERROR, "could not run \"%s\"", stop_write);
+	SPI_finish();
+	PopActiveSnapshot();
+}
+
 void
 cx_stop_init(void)
 {
 	DefineCustomEnumVariable("cache_ext.stop_at", "Place where this session waits.", NULL,
 							 &stop_at, -1, point_names, PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomStringVariable("cache_ext.stop_write", "Command to run late in PRE_COMMIT.", NULL,
+							   &stop_write, "", PGC_USERSET, 0, NULL, NULL, NULL);
+	RegisterXactCallback(on_transaction_event, NULL);
 	cx_shmem_register(&stop_area);
 }
 

@@ -6,6 +6,9 @@
  * it reaches that place until another calls stop_release('name'), at most STOP_LIMIT_US.  The wait
  * uses neither locks nor latches nor memory and ignores interrupts, so that it is fit for the inside
  * of a commit.  test/stop_points.sql declares the functions.
+ *
+ * A transaction that did SET LOCAL cache_ext.stop_write = 'command' runs that command in PRE_COMMIT,
+ * after core/dirty.c has done its part, as another library might.
  */
 #ifndef CX_BASE_STOP_POINT_H
 #define CX_BASE_STOP_POINT_H
