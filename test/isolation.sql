@@ -35,3 +35,16 @@ CREATE FUNCTION let_commit() RETURNS boolean
 LANGUAGE sql AS $$
 	SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'
 $$;
+
+-- The background worker has a look at prepared transactions before anything can be cached.
+CREATE TABLE t (v bigint);
+SELECT cache_ext.track('t');
+DO $$
+BEGIN
+	FOR i IN 1 .. 1000 LOOP
+		EXIT WHEN (SELECT how = 'filled' FROM look());
+		PERFORM pg_sleep(0.01);
+	END LOOP;
+END
+$$;
+DROP TABLE t;
