@@ -171,7 +171,6 @@ cx_clock_raise(cx_slot slot, XLogRecPtr changed_at)
 			break;
 		}
 	}
-	CX_STOP(CX_STOP_WRITER_RAISED);
 }
 
 /* Rule 3, second half.  The full barrier of the subtraction releases the raise before it. */

@@ -106,7 +106,7 @@ static int	slot_count = 0;
 static int	slot_room = 0;
 
 static void
-forget_all(void)
+forget_marks(void)
 {
 	/* the memory goes with TopTransactionContext */
 	tables = NULL;
@@ -115,6 +115,12 @@ forget_all(void)
 	database_marked = false;
 	global_marked = false;
 	any_mark = false;
+}
+
+static void
+forget_all(void)
+{
+	forget_marks();
 	phase = PHASE_OPEN;
 	slots = NULL;
 	slot_count = 0;
@@ -178,6 +184,8 @@ list_slots(void)
 	table_mark *table;
 	key_mark   *key;
 
+	if (!any_mark)
+		return;
 	make_room((tables ? (int) tables->members * 2 : 0) + (keys ? (int) keys->members : 0) + 2);
 
 	if (database_marked)
@@ -208,11 +216,14 @@ list_slots(void)
 static void
 begin_commit(void)
 {
-	CX_STOP(CX_STOP_WRITER_PRE_COMMIT);
+	if (any_mark)
+		CX_STOP(CX_STOP_WRITER_PRE_COMMIT);
 
-	/* Without a transaction ID nothing was written; whoever still writes marks again. */
-	if (any_mark && TransactionIdIsValid(GetTopTransactionIdIfAny()))
+	/* Without a transaction ID nothing was written; whoever still writes has to mark again. */
+	if (TransactionIdIsValid(GetTopTransactionIdIfAny()))
 		list_slots();
+	else
+		forget_marks();
 
 	phase = PHASE_COMMITTING;
 	for (int i = 0; i < slot_count; i++)
@@ -233,6 +244,7 @@ publish(bool late)
 		if (slots[i].late != late)
 			continue;
 		cx_clock_raise(slots[i].slot, commit_end);
+		CX_STOP(CX_STOP_WRITER_RAISED);
 		cx_clock_writers_remove(slots[i].slot);
 	}
 }
@@ -269,9 +281,12 @@ abandon(void)
 static void
 begin_prepare(void)
 {
-	CX_STOP(CX_STOP_WRITER_PRE_COMMIT);
+	if (any_mark)
+		CX_STOP(CX_STOP_WRITER_PRE_COMMIT);
 
-	if (any_mark && TransactionIdIsValid(GetTopTransactionIdIfAny()))
+	if (!TransactionIdIsValid(GetTopTransactionIdIfAny()))
+		forget_marks();
+	else if (any_mark)
 	{
 		cx_slot    *plain;
 
@@ -317,6 +332,9 @@ static void
 on_resource_release(ResourceReleasePhase release_phase, bool is_commit, bool is_top_level,
 					void *arg)
 {
+	if (release_phase == RESOURCE_RELEASE_BEFORE_LOCKS && is_commit && is_top_level &&
+		TransactionIdIsValid(GetTopTransactionIdIfAny()))
+		CX_STOP(CX_STOP_WRITER_UNSENT);
 	if (phase != PHASE_LATE || release_phase != RESOURCE_RELEASE_LOCKS || !is_top_level)
 		return;
 	CX_STOP(CX_STOP_WRITER_LATE);

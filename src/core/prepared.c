@@ -25,6 +25,7 @@
  */
 #include "postgres.h"
 
+#include "base/compat.h"
 #include "base/shmem.h"
 #include "base/stop_point.h"
 #include "core/prepared.h"
@@ -35,6 +36,7 @@
 #include "access/twophase.h"
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "common/hashfn.h"
 #include "catalog/pg_control.h"
 #include "common/controldata_utils.h"
 #include "executor/executor.h"
@@ -58,6 +60,7 @@ typedef struct prepared_set
 {
 	TransactionId xid;			/* invalid: free */
 	char		gid[GIDSIZE];	/* empty: not announced, writers is raised (invariant 4) */
+	bool		prepared;		/* else still preparing */
 	int			slot_count;
 	cx_slot		slots[MAX_SLOTS];
 } prepared_set;
@@ -72,6 +75,7 @@ typedef struct prepared_state
 } prepared_state;
 
 static prepared_state *state = NULL;
+static uint32 *gids_committing = NULL;	/* hashes, by PGPROC number; 0: none.  Behind the sets. */
 
 static char expected_gid[GIDSIZE];	/* of the PREPARE TRANSACTION being run, or empty */
 static prepared_set *my_set = NULL; /* stored, not prepared yet */
@@ -92,7 +96,9 @@ set_room(void)
 static Size
 prepared_size(void)
 {
-	return add_size(offsetof(prepared_state, sets), mul_size(sizeof(prepared_set), set_room()));
+	return add_size(add_size(offsetof(prepared_state, sets),
+							 mul_size(sizeof(prepared_set), set_room())),
+					mul_size(sizeof(uint32), MaxBackends));
 }
 
 /*
@@ -128,6 +134,7 @@ prepared_create(void *area)
 	fresh->room = set_room();
 	for (int i = 0; i < fresh->room; i++)
 		fresh->sets[i].xid = InvalidTransactionId;
+	memset(&fresh->sets[fresh->room], 0, sizeof(uint32) * MaxBackends);
 
 	/* until a backend has looked at what was prepared before this start */
 	pg_atomic_init_u32(&fresh->start_pending, 0);
@@ -142,6 +149,7 @@ static void
 prepared_attach(void *area)
 {
 	state = area;
+	gids_committing = (uint32 *) &state->sets[state->room];
 	LWLockRegisterTranche(state->lock.tranche, "cache_ext prepared");
 }
 
@@ -218,6 +226,23 @@ add_slot(prepared_set *set, cx_slot slot)
 	set->slots[set->slot_count++] = slot;
 }
 
+static uint32
+gid_hash(const char *gid)
+{
+	return Max(hash_bytes((const unsigned char *) gid, strlen(gid)), 1);
+}
+
+static bool
+is_being_committed(const char *gid)
+{
+	uint32		hash = gid_hash(gid);
+
+	for (int i = 0; i < MaxBackends; i++)
+		if (gids_committing[i] == hash)
+			return true;
+	return false;
+}
+
 /* Rule 9. */
 void
 cx_prepared_store(TransactionId xid, const cx_slot *slots, int count)
@@ -234,7 +259,8 @@ cx_prepared_store(TransactionId xid, const cx_slot *slots, int count)
 			LWLockRelease(&state->lock);
 			elog(ERROR, "no room for another prepared transaction");
 		}
-		strlcpy(my_set->gid, expected_gid, GIDSIZE);
+		strlcpy(my_set->gid, is_being_committed(expected_gid) ? "" : expected_gid, GIDSIZE);
+		my_set->prepared = false;
 		my_set->slot_count = 0;
 		my_set->xid = xid;
 	}
@@ -246,6 +272,8 @@ cx_prepared_store(TransactionId xid, const cx_slot *slots, int count)
 void
 cx_prepared_stored(void)
 {
+	if (my_set != NULL)
+		my_set->prepared = true;
 	my_set = NULL;
 }
 
@@ -279,6 +307,7 @@ void
 cx_prepared_begin_commit(const char *gid)
 {
 	static bool at_exit = false;
+	bool		known = false;
 	int			count = 0;
 
 	if (!at_exit)
@@ -288,13 +317,14 @@ cx_prepared_begin_commit(const char *gid)
 	}
 	if (committing_slots == NULL)
 	{
-		committing_room = Max(state->room, 1) * MAX_SLOTS;
+		committing_room = state->room * MAX_SLOTS + 1;
 		committing_slots = MemoryContextAllocHuge(TopMemoryContext,
 												  sizeof(cx_slot) * committing_room);
 	}
 	strlcpy(committing_gid, gid, GIDSIZE);
 
 	LWLockAcquire(&state->lock, LW_SHARED);
+	gids_committing[cx_my_proc_number()] = gid_hash(committing_gid);
 	for (int i = 0; i < state->room; i++)
 	{
 		const prepared_set *set = &state->sets[i];
@@ -303,15 +333,17 @@ cx_prepared_begin_commit(const char *gid)
 			continue;
 		memcpy(committing_slots + count, set->slots, sizeof(cx_slot) * set->slot_count);
 		count += set->slot_count;
+		known |= set->prepared;
 	}
 	LWLockRelease(&state->lock);
 
-	if (count == 0)
+	if (!known)
 		committing_slots[count++] = CX_SLOT_GLOBAL;
 
 	committing = true;
 	for (committing_count = 0; committing_count < count; committing_count++)
 		cx_clock_writers_add(committing_slots[committing_count]);
+	CX_STOP(CX_STOP_PREPARED_BEGUN);
 }
 
 void
@@ -330,6 +362,7 @@ cx_prepared_end_commit(void)
 		cx_clock_raise(committing_slots[i], now);
 		cx_clock_writers_remove(committing_slots[i]);
 	}
+	gids_committing[cx_my_proc_number()] = 0;
 	cx_prepared_rolled_back(committing_gid);
 }
 

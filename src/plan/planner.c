@@ -11,6 +11,7 @@
  */
 #include "postgres.h"
 
+#include "base/stop_point.h"
 #include "plan/generation.h"
 #include "plan/planner.h"
 #include "plan/wrap.h"
@@ -47,6 +48,7 @@ plan_statement(Query *query, const char *query_string, int cursor_options, Param
 
 	if (statement != NULL)
 		cx_wrap(plan, statement, generation);
+	CX_STOP(CX_STOP_PLANNED);
 	return plan;
 }
 

@@ -317,6 +317,7 @@ begin_fill(cache_scan *scan)
 		return "a change is being committed";
 	if (!same_snapshot(scan->css.ss.ps.state->es_snapshot, GetLatestSnapshot()))
 		return "the snapshot is not the latest";
+	CX_STOP(CX_STOP_FILL_FRESH);
 
 	AcceptInvalidationMessages();
 	if (plan_is_old(scan))
