@@ -16,19 +16,22 @@ use warnings;
 use Carp;
 use Exporter 'import';
 use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(usleep);
 
 our @EXPORT = qw(cache_node create_extension wait_until through_cache cached uncached outcome counter
   is_exact hits stores bypasses not_hit seconds);
 
-# A started cluster with the library preloaded and the extension created.
+# A started cluster with the library preloaded and the extension created.  Settings are lines of
+# postgresql.conf; the name may be [ name, options of init ].
 sub cache_node
 {
 	my ($name, $redis, @settings) = @_;
+	($name, my @init) = ref $name ? @$name : $name;
 	my $node = PostgreSQL::Test::Cluster->new($name);
 
-	$node->init;
+	$node->init(@init);
 	$node->append_conf('postgresql.conf', join("\n",
 		"shared_preload_libraries = 'cache_ext'",
 		'fsync = off',
@@ -54,7 +57,7 @@ sub create_extension
 sub wait_until
 {
 	my ($what, $test) = @_;
-	for (my $end = time + 180; time < $end; usleep(10_000))
+	for (my $end = time + $PostgreSQL::Test::Utils::timeout_default; time < $end; usleep(10_000))
 	{
 		return if $test->();
 	}

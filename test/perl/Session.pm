@@ -21,11 +21,8 @@ use warnings;
 use Carp;
 use IO::Select;
 use IPC::Open2;
-use POSIX qw(:sys_wait_h);
+use PostgreSQL::Test::Utils;
 use Time::HiRes qw(time);
-
-# Only a hang takes this long.
-my $patience = 180;
 
 my %sessions;    # process id of psql => 1
 
@@ -88,7 +85,7 @@ sub running
 sub finish
 {
 	my ($self) = @_;
-	my $end = time + $patience;
+	my $end = time + $PostgreSQL::Test::Utils::timeout_default;
 
 	until ($self->_take(1))
 	{
