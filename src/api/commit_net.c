@@ -26,6 +26,7 @@
 #include "access/transam.h"
 #include "access/xact.h"
 #include "catalog/pg_class.h"
+#include "utils/pgstat_internal.h"
 
 static bool distrusted = false;
 
@@ -87,7 +88,9 @@ reconcile(void)
 	if (!TransactionIdIsValid(GetTopTransactionIdIfAny()))
 		return;
 
-	for (PgStat_TableXactStatus *changes = cx_counted_changes(); changes; changes = changes->next)
+	/* what subtransactions did was added to level 1 when they ended, unless they were rolled back */
+	for (PgStat_TableXactStatus *changes = pgstat_get_xact_stack_level(1)->first;
+		 changes != NULL; changes = changes->next)
 	{
 		const cx_tracked *tracked;
 

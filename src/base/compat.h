@@ -24,7 +24,6 @@
 #include "utils/acl.h"
 #include "utils/jsonpath.h"
 #include "utils/memutils.h"
-#include "utils/pgstat_internal.h"
 
 /* This process's index into ProcGlobal->allProcs; 17 gave it a name. */
 static inline int
@@ -70,17 +69,7 @@ cx_may_execute(Oid function, Oid role)
 #endif
 }
 
-/*
- * What this transaction changed in tables, as pgstat counts it: at the end of a transaction its
- * subtransactions have added to it what they did, unless they were rolled back.
- */
-static inline PgStat_TableXactStatus *
-cx_counted_changes(void)
-{
-	return pgstat_get_xact_stack_level(1)->first;
-}
-
-/* The table that such a change is of. */
+/* The table that a change in pgstat's transactional stack is of. */
 static inline Oid
 cx_counted_table(const PgStat_TableXactStatus *changes)
 {
