@@ -92,51 +92,35 @@ cx_create_wait_event_set(int event_count)
 }
 
 /*
- * Is this one of the SQL/JSON nodes that 16 brought, whose value is fixed by what it holds if
- * rendering *rendered (a list of expressions) as JSON is?
+ * Is this an SQL/JSON expression (constructors came with 16, queries with 17) whose value is fixed if
+ * rendering *rendered, a list, as JSON is, and the input function of type *returned, unless 0?
  */
 static inline bool
-cx_json_expression(Node *node, List **rendered)
+cx_json_expression(Node *node, List **rendered, Oid *returned)
 {
 	*rendered = NIL;
+	*returned = InvalidOid;
 #if PG_VERSION_NUM >= 160000
-	switch (nodeTag(node))
+	if (IsA(node, JsonConstructorExpr))
+		*rendered = ((JsonConstructorExpr *) node)->args;
+	else
+#endif
+#if PG_VERSION_NUM >= 170000
+	if (IsA(node, JsonExpr))
 	{
-		case T_JsonConstructorExpr:
-			*rendered = ((JsonConstructorExpr *) node)->args;
-			return true;
-		case T_JsonValueExpr:
-		case T_JsonIsPredicate:
-#if PG_VERSION_NUM >= 170000
-		case T_JsonBehavior:
-#endif
-			return true;
-		default:
-			return false;
+		JsonExpr   *query = (JsonExpr *) node;
+		Const	   *path = (Const *) query->path_spec;
+
+		*returned = query->returning->typid;
+		return query->op != JSON_TABLE_OP && IsA(path, Const) && !path->constisnull &&
+			!jspIsMutable(DatumGetJsonPathP(path->constvalue), query->passing_names,
+						  query->passing_values);
 	}
-#else
-	return false;
+	else if (!IsA(node, JsonBehavior))
 #endif
-}
-
-/*
- * Is this JSON_VALUE, JSON_QUERY or JSON_EXISTS of 17, with a path that looks at neither clock nor
- * time zone tables, whose value is then fixed if the input function of type *returned is?
- */
-static inline bool
-cx_json_query(Node *node, Oid *returned)
-{
-#if PG_VERSION_NUM >= 170000
-	JsonExpr   *query = (JsonExpr *) node;
-	Const	   *path;
-
-	if (!IsA(node, JsonExpr) || query->op == JSON_TABLE_OP)
-		return false;
-	path = (Const *) query->path_spec;
-	*returned = query->returning->typid;
-	return IsA(path, Const) && !path->constisnull &&
-		!jspIsMutable(DatumGetJsonPathP(path->constvalue), query->passing_names,
-					  query->passing_values);
+#if PG_VERSION_NUM >= 160000
+		return IsA(node, JsonValueExpr) || IsA(node, JsonIsPredicate);
+	return true;
 #else
 	return false;
 #endif

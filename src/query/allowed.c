@@ -11,7 +11,7 @@
  */
 #include "postgres.h"
 
-#include "query/private.h"
+#include "query/analysis.h"
 
 #include "access/genam.h"
 #include "access/htup_details.h"

@@ -100,8 +100,8 @@ cx_conditions_column(const cx_level *level, Node *node)
 }
 
 /*
- * current_setting('name'), as text or cast through it, as policies of row-level security have it; also
- * NULLIF(current_setting('name', true), '').
+ * current_setting('name'), as text or cast through it, as policies of row-level security have it;
+ * also NULLIF(current_setting('name', true), '').
  */
 char *
 cx_conditions_setting(Node *node)

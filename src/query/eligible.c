@@ -10,7 +10,7 @@
 #include "postgres.h"
 
 #include "base/compat.h"
-#include "query/private.h"
+#include "query/analysis.h"
 
 #include "access/transam.h"
 #include "catalog/pg_class.h"
@@ -339,10 +339,10 @@ review_expression(cx_analysis *analysis, Node *node)
 			break;
 	}
 
-	if (cx_json_query(node, &returned))
-		return cx_types_review_input(analysis, returned);
-	if (!cx_json_expression(node, &rendered))
+	if (!cx_json_expression(node, &rendered, &returned))
 		return refuse_part(analysis, "an unknown kind of expression");
+	if (OidIsValid(returned) && !cx_types_review_input(analysis, returned))
+		return false;
 	foreach(cell, rendered)
 	{
 		Node	   *argument = (Node *) lfirst(cell);

@@ -13,7 +13,7 @@
  */
 #include "postgres.h"
 
-#include "query/private.h"
+#include "query/analysis.h"
 
 #include "access/htup_details.h"
 #include "access/transam.h"

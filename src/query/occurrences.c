@@ -24,8 +24,8 @@
  */
 #include "postgres.h"
 
+#include "query/analysis.h"
 #include "query/conditions.h"
-#include "query/private.h"
 
 #include "catalog/pg_class.h"
 #include "miscadmin.h"

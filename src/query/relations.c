@@ -7,7 +7,7 @@
  */
 #include "postgres.h"
 
-#include "query/private.h"
+#include "query/analysis.h"
 
 #include "access/transam.h"
 #include "catalog/catalog.h"

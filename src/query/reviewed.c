@@ -20,7 +20,7 @@
  */
 #include "postgres.h"
 
-#include "query/private.h"
+#include "query/analysis.h"
 
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"

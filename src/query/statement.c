@@ -15,7 +15,7 @@
 #include "postgres.h"
 
 #include "base/compat.h"
-#include "query/private.h"
+#include "query/analysis.h"
 
 #include "common/cryptohash.h"
 #include "miscadmin.h"

@@ -12,7 +12,7 @@
  */
 #include "postgres.h"
 
-#include "query/private.h"
+#include "query/analysis.h"
 
 #include "access/transam.h"
 #include "catalog/pg_type.h"
