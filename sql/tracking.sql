@@ -8,8 +8,10 @@ CREATE VIEW triggers AS
 		tgparentid <> 0 AS clone, replace(encode(tgargs, 'escape'), '\000', ' ') AS arguments
 	FROM pg_trigger WHERE tgname LIKE 'cache_ext%' ORDER BY tgrelid::regclass::text, tgname;
 CREATE VIEW state AS SELECT * FROM cache_ext.tracked ORDER BY relation::text;
-CREATE FUNCTION why_not(sql text) RETURNS text LANGUAGE sql
-	AS $$ SELECT CASE WHEN cacheable THEN 'cacheable' ELSE reason END FROM cache_ext.explain(sql) $$;
+CREATE FUNCTION why_not(sql text) RETURNS text LANGUAGE sql AS $$
+	SELECT CASE WHEN cacheable THEN 'cacheable'
+		ELSE substring(reason FROM 'public\.(\w+)') || ': ' || substring(reason FROM ': (.*)') END
+	FROM cache_ext.explain(sql) $$;
 
 -- one table
 CREATE TABLE t (id int PRIMARY KEY, grp int, note text, j jsonb, a int[], pt point);

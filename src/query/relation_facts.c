@@ -376,7 +376,7 @@ cx_relation_facts_problem(const relation_facts *facts, bool subscribed)
 	if (!OidIsValid(statement_function))
 		return "extension cache_ext is not installed in this database";
 	if (!facts->triggered)
-		return "no trigger of cache_ext is on it";
+		return "it is not tracked";
 	if (!facts->statement_complete)
 		return "a trigger of cache_ext on it is missing, disabled or changed";
 	if (subscribed && facts->kind == RELKIND_RELATION && !facts->subscribed_complete)
