@@ -38,9 +38,9 @@ $$;
 
 -- The background worker has a look at prepared transactions before anything can be cached.
 CREATE TABLE t (v bigint);
-SELECT cache_ext.track('t');
 DO $$
 BEGIN
+	PERFORM cache_ext.track('t');
 	FOR i IN 1 .. 1000 LOOP
 		EXIT WHEN (SELECT how = 'filled' FROM look());
 		PERFORM pg_sleep(0.01);
