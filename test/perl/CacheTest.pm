@@ -21,7 +21,7 @@ use Test::More;
 use Time::HiRes qw(usleep);
 
 our @EXPORT = qw(cache_node create_extension wait_until through_cache cached uncached outcome counter
-  is_exact hits stores bypasses not_hit seconds);
+  is_exact hits stores misses bypasses not_hit redis_is_used seconds);
 
 # A started cluster with the library preloaded and the extension created.  Settings are lines of
 # postgresql.conf; the name may be [ name, options of init ].
@@ -144,8 +144,18 @@ sub _outcome_is
 sub is_exact { return _outcome_is(qr/./, @_); }
 sub hits { return _outcome_is(qr/^hit$/, @_); }
 sub stores { return _outcome_is(qr/^stored$/, @_); }
+sub misses { return _outcome_is(qr/^missed$/, @_); }
 sub bypasses { return _outcome_is(qr/^bypass$/, @_); }
 sub not_hit { return _outcome_is(qr/^(?!hit)/, @_); }
+
+# Waits until the cache works again: whatever it was told of Redis before is forgotten by a reload.
+sub redis_is_used
+{
+	my ($s, $sql) = @_;
+	$s->ok('SELECT pg_reload_conf()');
+	wait_until('Redis is used', sub { outcome($s, $sql) eq 'hit' });
+	return;
+}
 
 # How long something took.
 sub seconds

@@ -7,7 +7,7 @@
 #   my @replies = $client->calls([ 'GET', 'a' ], [ 'GET', 'b' ]);   # errors as Resp::Error objects
 #
 #   my $fake = Resp::FakeServer->new(sub { my ($command, @arguments) = @_; return "+OK\r\n" });
-#   $fake->url; $fake->connections; $fake->commands; $fake->stop;
+#   $fake->url; $fake->connections; $fake->commands; $fake->commands('GET'); $fake->stop;
 package Resp;
 
 use strict;
@@ -108,7 +108,8 @@ use IO::Select;
 use IO::Socket::UNIX;
 use POSIX qw(_exit);
 
-# The sub gets a command's words and returns the bytes to send, or undef to close the connection.
+# The sub gets a command's words and returns the bytes to send, '' to send none, or undef to close the
+# connection.
 sub new
 {
 	my ($class, $answer) = @_;
@@ -145,7 +146,8 @@ sub new
 				my $command = $client->read_value // last;
 				print $log "command @$command\n";
 				my $reply = $answer->(@$command);
-				$open = defined $reply && syswrite($socket, $reply);
+				$open = defined $reply;
+				syswrite($socket, $reply) if $open;
 			}
 			next if $open;
 			$select->remove($socket);
@@ -166,7 +168,7 @@ sub _events
 }
 
 sub connections { return scalar $_[0]->_events('connection'); }
-sub commands { return scalar $_[0]->_events('command'); }
+sub commands { return scalar $_[0]->_events('command ' . ($_[1] // '')); }
 
 sub stop
 {
