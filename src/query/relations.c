@@ -97,7 +97,7 @@ check_tracked(cx_analysis *analysis, Oid relation, const cx_tracked *tracked)
 		analysis->statement->untracked = true;
 		return true;
 	}
-	return cx_analysis_refuse(analysis, "rows of %s can't be cached: %s",
+	return cx_analysis_refuse(analysis, "%s can't be cached: %s",
 							  relation_name(relation), tracked->why_not);
 }
 
