@@ -6,7 +6,7 @@ PGFILEDESC = "cache_ext - read-through cache of query results"
 # Scripts that install what they need, build in a scratch directory and clean up after themselves.
 # They must work where neither PostgreSQL nor pkg-config is installed, so nothing below is read for
 # them.
-OWN_TARGETS = check check-tree check-matrix demo bench fuzz lint format
+OWN_TARGETS = check mutations check-tree check-matrix demo bench fuzz lint format
 
 ifneq ($(filter $(OWN_TARGETS),$(MAKECMDGOALS)),)
 
@@ -14,6 +14,11 @@ ifneq ($(filter $(OWN_TARGETS),$(MAKECMDGOALS)),)
 check:
 	@TESTS='$(TESTS)' REGRESS='$(REGRESS)' ISOLATION='$(ISOLATION)' PROVE_TESTS='$(PROVE_TESTS)' \
 		KEEP='$(KEEP)' exec bash test/run
+
+# Takes the rules of the protocol out of the code, one after another: a test must notice each.
+# make mutations MUTATIONS="03_clock_not_raised": some of them.  About ten minutes.
+mutations:
+	@MUTATIONS='$(MUTATIONS)' KEEP='$(KEEP)' exec bash test/mutations/run
 
 # The rules of the source tree that a grep can check.
 check-tree:
