@@ -422,7 +422,7 @@ void
 cx_prepared_query_run(cx_prepared_query *query, ParamListInfo params, cx_request *request,
 					  DestReceiver *dest)
 {
-	if (query->hit_plan && query->try_hit_plan && !request->refresh)
+	if (query->hit_plan && query->try_hit_plan && cx_scan_may_hit())
 	{
 		request->only_hit = true;
 		run_plan(query->hit_plan, params, request, dest);

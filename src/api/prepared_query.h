@@ -36,7 +36,7 @@ extern ParamListInfo cx_prepared_query_params(cx_prepared_query *query, ArrayTyp
 extern ParamListInfo cx_prepared_query_params_from(cx_prepared_query *query, int count,
 												   const Datum *texts, const bool *nulls);
 
-/* Runs it, from the cache where that is exact.  request: ttl_ms and refresh are asked. */
+/* Runs it, from the cache where that is exact.  request: ttl_ms is asked. */
 extern void cx_prepared_query_run(cx_prepared_query *query, ParamListInfo params,
 								  cx_request *request, DestReceiver *dest);
 

@@ -120,6 +120,12 @@ cx_scan_withdraw(cx_request *outer)
 	asked = outer;
 }
 
+bool
+cx_scan_may_hit(void)
+{
+	return cx_enabled && cx_redis_tier_available();
+}
+
 /*
  * Starting
  */
@@ -380,7 +386,7 @@ decide(cache_scan *scan)
 	cx_prepared_settle_start();
 
 	scan->outcome = CX_OUTCOME_NOT_FILLED;
-	if (!scan->request.missed && !scan->request.refresh && look_up(scan, &may_fill))
+	if (!scan->request.missed && look_up(scan, &may_fill))
 	{
 		scan->outcome = CX_OUTCOME_HIT;
 		return;

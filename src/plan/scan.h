@@ -34,11 +34,13 @@ typedef struct cx_request
 	int64		ttl_ms;			/* of an entry stored, and the oldest one served; 0: the setting */
 	bool		only_hit;
 	bool		missed;
-	bool		refresh;		/* don't look up: run and store */
 
 	cx_outcome	outcome;
 	bool		plan_is_old;	/* not filled because the plan is older than what it reads */
 } cx_request;
+
+/* Is a look-up worth trying right now?  If not, a scan would bypass the cache. */
+extern bool cx_scan_may_hit(void);
 
 /*
  * Asks; the request stays the caller's and must outlive the statement.  Returns the request that
