@@ -2,7 +2,6 @@
 --
 -- check_same() runs a query as the current user plainly, then twice through the cache, and shows what
 -- came and where from; "differs" must never appear.
-CREATE EXTENSION IF NOT EXISTS cache_ext;
 CREATE SCHEMA security_test;
 GRANT USAGE ON SCHEMA security_test TO PUBLIC;
 CREATE ROLE cx_alice;
@@ -42,7 +41,6 @@ BEGIN
 	END LOOP;
 END $$;
 
--- Subtransactions of exception blocks must not look like writes, so the function works as it is.
 CREATE TABLE security_test.doc (id int PRIMARY KEY, owner text, body text, secret text);
 INSERT INTO security_test.doc VALUES (1, 'cx_alice', 'a', 'sa'), (2, 'cx_bob', 'b', 'sb'), (3, 'all', 'c', 'sc');
 SELECT cache_ext.track('security_test.doc');
@@ -352,6 +350,32 @@ SELECT * FROM check_same('SELECT invokes() FROM plain');
 SELECT * FROM check_same('SELECT definer() FROM plain');
 RESET ROLE;
 
+-- the same without policies: the right to read is asked for at each hit
+CREATE TABLE vault (v text);
+INSERT INTO vault VALUES ('gold');
+SELECT cache_ext.track('vault');
+CREATE FUNCTION opens() RETURNS text STABLE LANGUAGE plpgsql
+	AS $$ BEGIN RETURN (SELECT v FROM security_test.vault); END $$;
+CREATE FUNCTION opens_as_owner() RETURNS text STABLE SECURITY DEFINER LANGUAGE plpgsql
+	AS $$ BEGIN RETURN (SELECT v FROM security_test.vault); END $$;
+SELECT cache_ext.allow_function('opens()', '{vault}'), cache_ext.allow_function('opens_as_owner()', '{vault}');
+SELECT * FROM check_same('SELECT opens() FROM plain');
+GRANT SELECT ON vault TO cx_alice;
+SET ROLE cx_alice;
+SELECT * FROM check_same('SELECT opens() FROM plain');
+SELECT * FROM check_same('SELECT opens_as_owner() FROM plain');
+RESET ROLE;
+REVOKE SELECT ON vault FROM cx_alice;
+SET ROLE cx_alice;
+SELECT * FROM check_same('SELECT opens() FROM plain');
+SELECT * FROM check_same('SELECT opens_as_owner() FROM plain');
+RESET ROLE;
+UPDATE vault SET v = 'silver';
+SELECT * FROM check_same('SELECT opens() FROM plain');
+SET ROLE cx_alice;
+SELECT * FROM check_same('SELECT opens_as_owner() FROM plain');
+RESET ROLE;
+
 --
 -- Names: two tenants' schemas with the same tables
 --
@@ -463,6 +487,7 @@ SELECT cache_ext.allow_function('security_test.invokes()');
 SELECT cache_ext.track('security_test.plain');
 RESET ROLE;
 
+SET client_min_messages = warning;
 DROP SCHEMA security_test, closed, tenant_a, tenant_c, tenant_x, cx_alice, cx_bob CASCADE;
 DROP FUNCTION public.check_same(text);
 DROP ROLE cx_alice, cx_bob, cx_staff, cx_auditor;
