@@ -4,8 +4,8 @@
  *
  *	load CONNECTION SECONDS WRITERS READERS
  *
- * Every counter in the tables of schema.sql only grows, so three shared marks a counter tell whether
- * a read was right, without stopping anybody:
+ * Every counter in the tables of schema.sql only grows, so three shared marks for each tell whether a
+ * read was right, without stopping anybody:
  *
  *	acked		the highest value whose commit was acknowledged
  *	seen		the highest value that any reader got
@@ -213,13 +213,15 @@ step(bool doomed)
 	return doomed ? ROLLED_BACK : "1";
 }
 
-/* Within a transaction its own changes are seen, through the cache too. */
+/*
+ * Within a transaction its own changes are seen, through the cache too; the query is one that others
+ * cache as well.
+ */
 static void
 check_own(client *c, const char *table, int id, int64_t expected)
 {
 	int64_t		value = fetch(c, "SELECT * FROM cache_ext.query("
-							  "'SELECT value FROM %s WHERE id = $1', '{%d}') AS (value bigint)",
-							  table, id);
+							  "'SELECT value FROM %s WHERE id = %d') AS (value bigint)", table, id);
 
 	atomic_fetch_add(&own_reads, 1);
 	if (value != expected)
@@ -270,7 +272,9 @@ write_counter(client *c, enum family family)
 	{
 		case 0:
 			execute(c, "BEGIN");
-			execute(c, "UPDATE %s SET value = value + " ROLLED_BACK " WHERE id = %d", member, id);
+			value = fetch(c, "UPDATE %s SET value = value + " ROLLED_BACK " WHERE id = %d"
+						  " RETURNING value", member, id);
+			check_own(c, table, id, value);
 			roll_back(c);
 			break;
 		case 1:					/* a part that is undone, then one that stays */
@@ -573,19 +577,18 @@ read_repeatedly(client *c)
 {
 	int			id = random_below(c, ROWS);
 	int64_t		low = lowest(&counters[KEYED][id]);
-	int64_t		first;
-	int64_t		second;
+	int64_t		values[5];
 
 	execute(c, "BEGIN ISOLATION LEVEL REPEATABLE READ");
-	first = fetch(c, "SELECT * FROM cache_ext.query('SELECT value FROM keyed WHERE id = %d')"
-				  " AS (value bigint)", id);
-	second = fetch(c, "SELECT * FROM cache_ext.query('SELECT value FROM keyed WHERE id = %d')"
-				   " AS (value bigint)", id);
+	for (int i = 0; i < 5; i++)
+		values[i] = fetch(c, "SELECT * FROM cache_ext.query("
+						  "'SELECT value FROM keyed WHERE id = %d') AS (value bigint)", id);
 	execute(c, "COMMIT");
-	check_value(c, KEYED, id, low, first);
-	if (first != second)
-		report(&violations, "client %d: REPEATABLE READ: %" PRId64 " then %" PRId64, c->number,
-			   first, second);
+	check_value(c, KEYED, id, low, values[0]);
+	for (int i = 1; i < 5; i++)
+		if (values[i] != values[0])
+			report(&violations, "client %d: REPEATABLE READ: %" PRId64 " then %" PRId64, c->number,
+				   values[0], values[i]);
 }
 
 static void
@@ -607,7 +610,7 @@ read_once(client *c)
 			read_transfers(c);
 			break;
 		case 5:
-			if (random_below(c, 20) == 0)
+			if (random_below(c, 5) == 0)
 			{
 				read_repeatedly(c);
 				break;

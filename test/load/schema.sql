@@ -1,8 +1,7 @@
--- Tables of the load test (test/load/load.c).  Every value only ever grows, and what a row's history
--- may look like is written beside each table.
+-- Tables of the load test (test/load/load.c).  Every value only ever grows.
 
--- One counter a row.  plain has no key columns (tag T), keyed has one (tag K), parted is partitioned
--- and written through its root and through its members.
+-- One counter a row.  plain has no key columns (tag T), keyed has one (tag K), parted is
+-- partitioned and written through its root and through its members.
 CREATE TABLE plain (id int PRIMARY KEY, value bigint NOT NULL);
 CREATE TABLE keyed (id int PRIMARY KEY, value bigint NOT NULL);
 CREATE TABLE parted (id int PRIMARY KEY, value bigint NOT NULL) PARTITION BY RANGE (id);

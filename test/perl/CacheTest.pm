@@ -4,10 +4,10 @@
 #
 #   my $node = cache_node('main', $redis, "cache_ext.redis_timeout = '1s'");
 #   my $s = Session->new($node);
-#   cached($s, 'SELECT ...', 'argument');         # the one column of text that comes through the cache
-#   outcome($s, 'SELECT ...');                    # hit, stored, missed, bypass or plain
-#   is_exact($s, 'SELECT ...', 'what is tested'); # the cache's result is the uncached one
-#   fills($s, ...), hits($s, ...)                 # tests of an outcome
+#   cached($s, 'SELECT ...', 'argument');     # the one column of text, through the cache
+#   outcome($s, 'SELECT ...');                # hit, stored, missed, bypass or plain
+#   is_exact($s, 'SELECT ...', 'test name');  # the cache's result is the uncached one
+#   hits($s, ...), stores($s, ...)            # the same, and what became of the query
 package CacheTest;
 
 use strict;
@@ -20,8 +20,8 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(usleep);
 
-our @EXPORT = qw(cache_node create_extension wait_until through_cache cached uncached outcome counter
-  is_exact hits stores misses bypasses not_hit redis_is_used seconds);
+our @EXPORT = qw(cache_node create_extension wait_until through_cache cached uncached outcome
+  counter is_exact hits stores misses bypasses not_hit redis_is_used seconds);
 
 # A started cluster with the library preloaded and the extension created.  Settings are lines of
 # postgresql.conf; the name may be [ name, options of init ].
