@@ -101,7 +101,7 @@ cache_ext_explain(PG_FUNCTION_ARGS)
 	query = cx_prepared_query_get(cx_arg_text(fcinfo, 0, "sql"), cx_arg_untracked(fcinfo, 2));
 	params = cx_prepared_query_params(query, PG_GETARG_ARRAYTYPE_P(1));
 	reason = cx_prepared_query_describe(query, &statement);
-	if (statement != NULL)
+	if (reason == NULL)
 	{
 		cx_peek_at(statement, params, cx_prepared_query_readable(query), &peek);
 		reason = peek.refused;
