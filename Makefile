@@ -6,7 +6,7 @@ PGFILEDESC = "cache_ext - read-through cache of query results"
 # Scripts that install what they need, build in a scratch directory and clean up after themselves.
 # They must work where neither PostgreSQL nor pkg-config is installed, so nothing below is read for
 # them.
-OWN_TARGETS = check mutations check-tree check-matrix demo bench fuzz lint format
+OWN_TARGETS = check mutations check-tree check-matrix demo bench fuzz lint
 
 ifneq ($(filter $(OWN_TARGETS),$(MAKECMDGOALS)),)
 
@@ -41,9 +41,6 @@ fuzz:
 
 lint:
 	@exec bash test/lint
-
-format:
-	clang-format -i src/*.c src/*/*.[ch]
 
 .PHONY: $(OWN_TARGETS)
 
