@@ -13,7 +13,7 @@ ifneq ($(filter $(OWN_TARGETS),$(MAKECMDGOALS)),)
 # All tests, or some: make check TESTS="regress tap" REGRESS="query" PROVE_TESTS="test/t/001_x.pl"
 check:
 	@TESTS='$(TESTS)' REGRESS='$(REGRESS)' ISOLATION='$(ISOLATION)' PROVE_TESTS='$(PROVE_TESTS)' \
-		KEEP='$(KEEP)' exec bash test/run
+		ASSERT='$(ASSERT)' KEEP='$(KEEP)' exec bash test/run
 
 # The rules of the source tree that a grep can check.
 check-tree:
@@ -84,6 +84,11 @@ SHLIB_LINK = $(shell $(PKG_CONFIG) --libs hiredis) $(TLS_LIBS)
 # Named points where tests can stop a backend.  Release builds have none.
 ifneq ($(STOP_POINTS),)
 PG_CPPFLAGS += -DCX_STOP_POINTS
+endif
+
+# Our assertions (and those of PostgreSQL's inline functions), also on a server that has none.
+ifneq ($(ASSERT),)
+PG_CPPFLAGS += -DUSE_ASSERT_CHECKING
 endif
 
 PGXS := $(shell $(PG_CONFIG) --pgxs)
