@@ -6,7 +6,7 @@ PGFILEDESC = "cache_ext - read-through cache of query results"
 # Scripts that install what they need, build in a scratch directory and clean up after themselves.
 # They must work where neither PostgreSQL nor pkg-config is installed, so nothing below is read for
 # them.
-OWN_TARGETS = check check-tree check-matrix demo bench fuzz lint format
+OWN_TARGETS = check check-tree check-matrix valgrind demo bench fuzz lint format
 
 ifneq ($(filter $(OWN_TARGETS),$(MAKECMDGOALS)),)
 
@@ -22,6 +22,10 @@ check-tree:
 # The same tests with the PostgreSQL, hiredis and Valkey of the next Debian.
 check-matrix:
 	@exec bash test/matrix
+
+# The regression tests under Valgrind, in a few minutes: make valgrind REGRESS=query
+valgrind:
+	@REGRESS='$(REGRESS)' KEEP='$(KEEP)' exec bash test/valgrind
 
 demo:
 	@exec bash test/demo/run
