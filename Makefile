@@ -6,14 +6,14 @@ PGFILEDESC = "cache_ext - read-through cache of query results"
 # Scripts that install what they need, build in a scratch directory and clean up after themselves.
 # They must work where neither PostgreSQL nor pkg-config is installed, so nothing below is read for
 # them.
-OWN_TARGETS = check mutations check-tree check-matrix demo bench fuzz lint
+OWN_TARGETS = check mutations check-tree check-matrix valgrind demo bench fuzz lint
 
 ifneq ($(filter $(OWN_TARGETS),$(MAKECMDGOALS)),)
 
 # All tests, or some: make check TESTS="regress tap" REGRESS="query" PROVE_TESTS="test/t/001_x.pl"
 check:
 	@TESTS='$(TESTS)' REGRESS='$(REGRESS)' ISOLATION='$(ISOLATION)' PROVE_TESTS='$(PROVE_TESTS)' \
-		KEEP='$(KEEP)' exec bash test/run
+		ASSERT='$(ASSERT)' KEEP='$(KEEP)' exec bash test/run
 
 # Takes the rules of the protocol out of the code, one after another: a test must notice each.
 # make mutations MUTATIONS="03_clock_not_raised": some of them.  About ten minutes.
@@ -27,6 +27,10 @@ check-tree:
 # The same tests with the PostgreSQL, hiredis and Valkey of the next Debian.
 check-matrix:
 	@exec bash test/matrix
+
+# The regression tests under Valgrind, in a few minutes: make valgrind REGRESS=query
+valgrind:
+	@REGRESS='$(REGRESS)' KEEP='$(KEEP)' exec bash test/valgrind
 
 demo:
 	@exec bash test/demo/run
@@ -86,6 +90,11 @@ SHLIB_LINK = $(shell $(PKG_CONFIG) --libs hiredis) $(TLS_LIBS)
 # Named points where tests can stop a backend.  Release builds have none.
 ifneq ($(STOP_POINTS),)
 PG_CPPFLAGS += -DCX_STOP_POINTS
+endif
+
+# Our assertions (and those of PostgreSQL's inline functions), also on a server that has none.
+ifneq ($(ASSERT),)
+PG_CPPFLAGS += -DUSE_ASSERT_CHECKING
 endif
 
 PGXS := $(shell $(PG_CONFIG) --pgxs)

@@ -221,7 +221,7 @@ stop_redis()
 }
 
 # start_postgres [SETTING...]: a fresh cluster with the library preloaded, and the environment that
-# clients need to find it.
+# clients need to find it.  $cx_server, if set, is a program that takes the server's place.
 start_postgres()
 {
 	local setting
@@ -239,7 +239,7 @@ start_postgres()
 	for setting in "$@"; do
 		echo "$setting" >>"$PGHOST/data/postgresql.conf"
 	done
-	pg_ctl -s -w -D "$PGHOST/data" -l "$PGHOST/log" start || {
+	pg_ctl -s -w ${cx_server:+-p "$cx_server"} -D "$PGHOST/data" -l "$PGHOST/log" start || {
 		cat "$PGHOST/log" >&2
 		die "PostgreSQL did not start."
 	}
