@@ -12,8 +12,9 @@
 extern void cx_prepared_init(void);
 
 /*
- * For the utility hook.  PREPARE TRANSACTION is about to run under this gid; call forget after it,
- * whether it failed or not.
+ * For the utility hook.  PREPARE TRANSACTION is about to run under this gid.  The command only asks
+ * for it: the transaction is prepared after the hook has returned, so call forget when the
+ * transaction has ended, in whatever way.
  */
 extern void cx_prepared_expect_gid(const char *gid);
 extern void cx_prepared_forget_gid(void);
