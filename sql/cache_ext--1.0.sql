@@ -182,10 +182,14 @@ COMMENT ON VIEW cache_ext.tracked IS
 
 CREATE FUNCTION cache_ext.stats(
 	OUT hits bigint,
+	OUT local_hits bigint,
+	OUT stale_hits bigint,
 	OUT misses bigint,
 	OUT bypasses bigint,
 	OUT fills bigint,
 	OUT fills_skipped bigint,
+	OUT flight_waits bigint,
+	OUT refreshes bigint,
 	OUT bad_entries bigint,
 	OUT redis_commands bigint,
 	OUT redis_errors bigint,

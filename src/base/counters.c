@@ -25,10 +25,14 @@ static counter_slot *slots = NULL;
 
 static const char *const counter_names[CX_COUNTERS] = {
 	[CX_COUNT_HITS] = "hits",
+	[CX_COUNT_LOCAL_HITS] = "local_hits",
+	[CX_COUNT_STALE_HITS] = "stale_hits",
 	[CX_COUNT_MISSES] = "misses",
 	[CX_COUNT_BYPASSES] = "bypasses",
 	[CX_COUNT_FILLS] = "fills",
 	[CX_COUNT_FILLS_SKIPPED] = "fills_skipped",
+	[CX_COUNT_FLIGHT_WAITS] = "flight_waits",
+	[CX_COUNT_REFRESHES] = "refreshes",
 	[CX_COUNT_BAD_ENTRIES] = "bad_entries",
 	[CX_COUNT_REDIS_COMMANDS] = "redis_commands",
 	[CX_COUNT_REDIS_ERRORS] = "redis_errors",

@@ -10,10 +10,14 @@
 typedef enum cx_counter
 {
 	CX_COUNT_HITS,				/* results served from the cache */
+	CX_COUNT_LOCAL_HITS,		/* of those, from shared memory */
+	CX_COUNT_STALE_HITS,		/* of those, not exact, by max_staleness */
 	CX_COUNT_MISSES,			/* looked up, not found or not valid */
 	CX_COUNT_BYPASSES,			/* eligible statements that did not look up */
 	CX_COUNT_FILLS,				/* entries stored */
 	CX_COUNT_FILLS_SKIPPED,		/* misses whose result could not be stored exactly */
+	CX_COUNT_FLIGHT_WAITS,		/* misses that waited for another session's fill */
+	CX_COUNT_REFRESHES,			/* fills ahead of the end of a TTL */
 	CX_COUNT_BAD_ENTRIES,		/* bytes from Redis that were not a valid entry */
 	CX_COUNT_REDIS_COMMANDS,	/* commands sent */
 	CX_COUNT_REDIS_ERRORS,		/* connections lost, refused or timed out; error replies */

@@ -4,6 +4,9 @@
  */
 #include "postgres.h"
 
+#include <float.h>
+#include <limits.h>
+
 #include "base/redis_url.h"
 #include "base/settings.h"
 
@@ -11,15 +14,38 @@
 
 int			cx_clock_slots = 65536;
 bool		cx_enabled = true;
+int			cx_flight_wait = 1000;
 char	   *cx_key_prefix = NULL;
+int			cx_local_memory = 65536;
 int			cx_max_dirty_keys = 1000;
 int			cx_max_entry_size = 8192;
+int			cx_max_staleness = 0;
+double		cx_min_cost = 100;
+int			cx_mode = CX_MODE_OFF;
 int			cx_redis_connect_timeout = 100;
 char	   *cx_redis_password_file = NULL;
 int			cx_redis_timeout = 50;
 char	   *cx_redis_url = NULL;
 int			cx_ttl = 3600;
 double		cx_ttl_jitter = 0.1;
+
+static const struct config_enum_entry modes[] = {
+	{"off", CX_MODE_OFF, false},
+	{"hint", CX_MODE_HINT, false},
+	{"auto", CX_MODE_AUTO, false},
+	{NULL, 0, false}
+};
+
+#define MIN_LOCAL_MEMORY 1024
+
+static bool
+check_local_memory(int *newval, void **extra, GucSource source)
+{
+	if (*newval == 0 || *newval >= MIN_LOCAL_MEMORY)
+		return true;
+	GUC_check_errdetail("It must be 0, for none, or at least %d kB.", MIN_LOCAL_MEMORY);
+	return false;
+}
 
 /*
  * The prefix is the first part of keys that are built with ':' between parts and that people type
@@ -66,10 +92,20 @@ cx_settings_init(void)
 							 "Lets this session's queries use the cache.",
 							 "Writes keep invalidating what they change, whatever this says.",
 							 &cx_enabled, true, PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("cache_ext.flight_wait",
+							"Longest time that a miss waits for another session to fill the same result.",
+							"0 means that every session runs the query itself.",
+							&cx_flight_wait, 1000, 0, 60000, PGC_USERSET, GUC_UNIT_MS,
+							NULL, NULL, NULL);
 	DefineCustomStringVariable("cache_ext.key_prefix",
 							   "First part of every key in Redis.", NULL,
 							   &cx_key_prefix, "cache_ext", PGC_SIGHUP, 0,
 							   check_key_prefix, NULL, NULL);
+	DefineCustomIntVariable("cache_ext.local_memory",
+							"Shared memory for cached results.",
+							"0 means that only Redis holds them.",
+							&cx_local_memory, 65536, 0, INT_MAX, PGC_POSTMASTER, GUC_UNIT_KB,
+							check_local_memory, NULL, NULL);
 	DefineCustomIntVariable("cache_ext.max_dirty_keys",
 							"Distinct key values that a transaction marks one by one.",
 							"A transaction that changes more marks the whole table.",
@@ -79,6 +115,18 @@ cx_settings_init(void)
 							"Largest cached result.", NULL,
 							&cx_max_entry_size, 8192, 1, 512 * 1024, PGC_USERSET, GUC_UNIT_KB,
 							NULL, NULL, NULL);
+	DefineCustomIntVariable("cache_ext.max_staleness",
+							"Age up to which a result may be served although its tables have changed.",
+							"0 means never. A transaction's own changes are always seen.",
+							&cx_max_staleness, 0, 0, INT_MAX, PGC_USERSET, GUC_UNIT_MS,
+							NULL, NULL, NULL);
+	DefineCustomRealVariable("cache_ext.min_cost",
+							 "Planner's cost from which on mode \"auto\" caches a statement.", NULL,
+							 &cx_min_cost, 100, 0, DBL_MAX, PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomEnumVariable("cache_ext.mode",
+							 "Which ordinary statements are cached.",
+							 "\"hint\" caches those with a comment /* cache_ext */, \"auto\" those for which it pays.",
+							 &cx_mode, CX_MODE_OFF, modes, PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("cache_ext.redis_connect_timeout",
 							"Longest wait for a connection to Redis.", NULL,
 							&cx_redis_connect_timeout, 100, 1, 60000, PGC_USERSET, GUC_UNIT_MS,

@@ -7,11 +7,24 @@
 
 #include "postgres.h"
 
+/* Which ordinary statements are cached without being wrapped in cache_ext.query(). */
+typedef enum cx_mode_value
+{
+	CX_MODE_OFF,				/* none */
+	CX_MODE_HINT,				/* those that ask with a comment */
+	CX_MODE_AUTO				/* those for which it pays */
+} cx_mode_value;
+
 extern int	cx_clock_slots;				/* postmaster: number of clocks */
 extern bool cx_enabled;					/* session: off means that every query is a bypass */
+extern int	cx_flight_wait;				/* session: ms a miss waits for another's fill; 0: never */
 extern char *cx_key_prefix;				/* sighup: first part of every Redis key */
+extern int	cx_local_memory;			/* postmaster: kB of the local tier; 0: none */
 extern int	cx_max_dirty_keys;			/* session: distinct keys a transaction marks before they collapse */
 extern int	cx_max_entry_size;			/* session: kB, largest entry stored or read */
+extern int	cx_max_staleness;			/* session: ms an entry may be older than a change; 0: exact */
+extern double cx_min_cost;				/* session: planner cost below which auto caches nothing */
+extern int	cx_mode;					/* session: a cx_mode_value */
 extern int	cx_redis_connect_timeout;	/* session: ms */
 extern char *cx_redis_password_file;	/* sighup: path, or empty */
 extern int	cx_redis_timeout;			/* session: ms a query waits for Redis at most */

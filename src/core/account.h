@@ -1,0 +1,74 @@
+/*
+ * core/account.h
+ *		What each cached statement costs and gains: does caching it pay?
+ *
+ * A fixed table in shared memory, one account a statement (database, fingerprint); the one unused for
+ * longest makes room.  Adding takes no lock.  Nothing here raises an error.
+ */
+#ifndef CX_CORE_ACCOUNT_H
+#define CX_CORE_ACCOUNT_H
+
+#include "postgres.h"
+
+#include "datatype/timestamp.h"
+
+#define CX_ACCOUNT_NAME_LENGTH 32
+
+/* A handle: stays safe to use when the account has made room for another (then nothing is added). */
+typedef struct cx_account
+{
+	uint32		index;
+	uint32		generation;
+	bool		valid;			/* false: there was no room */
+} cx_account;
+
+extern void cx_account_init(void);
+
+/*
+ * Finds or opens the account of a statement of this database: fingerprint is
+ * CX_ACCOUNT_NAME_LENGTH bytes.  text and its length are kept (cut short) for people.
+ */
+extern cx_account cx_account_open(const uint8 *fingerprint, const char *text, size_t length,
+								  int64 query_id);
+
+/*
+ * Should this execution ask the cache?  False while the statement loses by it; it is tried again after
+ * a number of executions that grows with each trial that fails.  An execution that was told false
+ * reports cx_account_add_plain().
+ */
+extern bool cx_account_pays(cx_account account);
+
+/*
+ * What an execution took, in microseconds, from its start to its end.  own_us is the part of a miss that
+ * only caching it cost (looking up, storing), so that the difference estimates a plain execution as long
+ * as none was measured.
+ */
+extern void cx_account_add_hit(cx_account account, double us);
+extern void cx_account_add_miss(cx_account account, double us, double own_us, bool stored);
+extern void cx_account_add_plain(cx_account account, double us);
+
+/* The usual cost of a miss, in microseconds; 0 if not known. */
+extern double cx_account_miss_us(cx_account account);
+
+typedef struct cx_account_facts
+{
+	Oid			database;
+	uint8		fingerprint[CX_ACCOUNT_NAME_LENGTH];
+	int64		query_id;
+	char		text[512];		/* zero-terminated, cut at a character of the server encoding */
+	uint64		hits;
+	uint64		misses;
+	uint64		stored;			/* of the misses */
+	uint64		plain;			/* executions without the cache because it does not pay */
+	double		hit_us;			/* moving averages; 0 if not known */
+	double		miss_us;
+	double		plain_us;
+	bool		resting;		/* not cached for now */
+	TimestampTz last_used;
+} cx_account_facts;
+
+/* Calls the visitor with a copy of each account in use. */
+extern void cx_account_visit(void (*visitor) (const cx_account_facts *facts, void *arg), void *arg);
+extern void cx_account_reset(void);
+
+#endif
