@@ -13,11 +13,12 @@ CREATE FUNCTION cache_ext.query(
 	sql text,
 	args text[] DEFAULT '{}',
 	ttl interval DEFAULT NULL,
+	max_staleness interval DEFAULT NULL,
 	untracked text DEFAULT 'bypass')
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'cache_ext_query'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION cache_ext.query(text, text[], interval, text) IS
+COMMENT ON FUNCTION cache_ext.query(text, text[], interval, interval, text) IS
 'result of a SELECT, from the cache where it is exact, else from running it';
 
 CREATE FUNCTION cache_ext.query_as(
@@ -25,11 +26,12 @@ CREATE FUNCTION cache_ext.query_as(
 	sql text,
 	args text[] DEFAULT '{}',
 	ttl interval DEFAULT NULL,
+	max_staleness interval DEFAULT NULL,
 	untracked text DEFAULT 'bypass')
 RETURNS SETOF anyelement
 AS 'MODULE_PATHNAME', 'cache_ext_query_as'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION cache_ext.query_as(anyelement, text, text[], interval, text) IS
+COMMENT ON FUNCTION cache_ext.query_as(anyelement, text, text[], interval, interval, text) IS
 'like query, with rows of the type of the first argument';
 
 CREATE FUNCTION cache_ext.explain(
@@ -209,8 +211,8 @@ COMMENT ON VIEW cache_ext.stats IS
 --
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA cache_ext FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION cache_ext.query(text, text[], interval, text) TO PUBLIC;
-GRANT EXECUTE ON FUNCTION cache_ext.query_as(anyelement, text, text[], interval, text) TO PUBLIC;
+GRANT EXECUTE ON FUNCTION cache_ext.query(text, text[], interval, interval, text) TO PUBLIC;
+GRANT EXECUTE ON FUNCTION cache_ext.query_as(anyelement, text, text[], interval, interval, text) TO PUBLIC;
 GRANT EXECUTE ON FUNCTION cache_ext.explain(text, text[], text) TO PUBLIC;
 GRANT EXECUTE ON FUNCTION cache_ext.stats() TO PUBLIC;
 GRANT EXECUTE ON FUNCTION cache_ext.track_statement() TO PUBLIC;

@@ -91,7 +91,7 @@ RESET cache_ext.enabled;
 -- time to live
 SELECT what_happened('SELECT count(*) FROM city');
 SELECT count(*) FROM cache_ext.query('SELECT 1 FROM city WHERE id = 1', ttl => '1 day') AS t(x int);
-SELECT ttl_left BETWEEN '23 hours' AND '1 day' AS a_day
+SELECT ttl_left BETWEEN '21 hours' AND '1 day' AS a_day
 	FROM cache_ext.explain('SELECT 1 FROM city WHERE id = 1');
 SELECT * FROM cache_ext.query('SELECT 1', ttl => '0') AS t(x int);
 SELECT * FROM cache_ext.query('SELECT 1', ttl => '-1 s') AS t(x int);

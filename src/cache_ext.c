@@ -10,13 +10,18 @@
 #include "base/settings.h"
 #include "base/shmem.h"
 #include "base/stop_point.h"
+#include "core/account.h"
 #include "core/clock.h"
 #include "core/dirty.h"
+#include "core/flight.h"
+#include "core/local.h"
 #include "core/prepared.h"
 #include "core/redis_tier.h"
 #include "plan/generation.h"
+#include "plan/nesting.h"
 #include "plan/planner.h"
 #include "plan/scan.h"
+#include "plan/wrap.h"
 #include "query/statement.h"
 #include "query/tracked.h"
 #include "redis/redis.h"
@@ -50,9 +55,14 @@ _PG_init(void)
 	cx_clock_init();
 	cx_prepared_init();			/* after the clocks, which it raises */
 	cx_dirty_init();
+	cx_local_init();
+	cx_flight_init();
+	cx_account_init();
 	cx_redis_tier_init();
 
 	cx_generation_init();
+	cx_nesting_init();
+	cx_wrap_init();
 	cx_scan_init();
 	cx_planner_init();
 

@@ -33,22 +33,44 @@ cx_arg_untracked(FunctionCallInfo fcinfo, int number)
 	return strcmp(value, "ttl") == 0;
 }
 
+/* An interval in milliseconds; a month has 30 days. */
+static double
+milliseconds(const Interval *interval)
+{
+	return ((double) interval->month * DAYS_PER_MONTH + interval->day) * SECS_PER_DAY * 1000.0 +
+		(double) interval->time / 1000.0;
+}
+
+#define LONGEST_MS (365.0 * 24 * 3600 * 1000)
+
 int64
 cx_arg_ttl_ms(FunctionCallInfo fcinfo, int number)
 {
-	const double limit_ms = 365.0 * 24 * 3600 * 1000;
-	Interval   *ttl;
 	double		ms;
 
 	if (PG_ARGISNULL(number))
 		return 0;
-	ttl = PG_GETARG_INTERVAL_P(number);
-	ms = ((double) ttl->month * DAYS_PER_MONTH + ttl->day) * SECS_PER_DAY * 1000.0 +
-		(double) ttl->time / 1000.0;
-	if (ms < 1 || ms > limit_ms)
+	ms = milliseconds(PG_GETARG_INTERVAL_P(number));
+	if (ms < 1 || ms > LONGEST_MS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("argument \"ttl\" is out of range"),
 				 errdetail("A TTL is between one millisecond and 365 days.")));
 	return (int64) ms;
+}
+
+int64
+cx_arg_staleness_ms(FunctionCallInfo fcinfo, int number)
+{
+	double		ms;
+
+	if (PG_ARGISNULL(number))
+		return 0;
+	ms = milliseconds(PG_GETARG_INTERVAL_P(number));
+	if (ms < 0 || ms > LONGEST_MS)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"max_staleness\" is out of range"),
+				 errdetail("It is between 0, for exact results only, and 365 days.")));
+	return ms < 1 ? -1 : (int64) ms;
 }

@@ -6,8 +6,10 @@
 #include "postgres.h"
 
 #include "api/prepared_query.h"
+#include "base/settings.h"
 #include "base/shmem.h"
 #include "core/dirty.h"
+#include "core/local.h"
 #include "core/redis_tier.h"
 #include "plan/peek.h"
 #include "query/tracked.h"
@@ -50,6 +52,19 @@ cache_ext_invalidate_all(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
+static bool
+remove_local(const cx_peek *peek)
+{
+	cx_local_entry entry;
+	cx_local_pin *pin = cx_local_get(peek->key.data, peek->key.len, CurrentMemoryContext, &entry);
+
+	if (pin == NULL)
+		return false;
+	cx_local_drop(pin);
+	cx_local_release(pin);
+	return true;
+}
+
 PG_FUNCTION_INFO_V1(cache_ext_invalidate_query);
 Datum
 cache_ext_invalidate_query(PG_FUNCTION_ARGS)
@@ -75,6 +90,9 @@ cache_ext_invalidate_query(PG_FUNCTION_ARGS)
 			continue;
 		cx_peek_at(statement, params, false, &peek);
 		if (peek.refused != NULL)
+			continue;
+		removed |= remove_local(&peek);
+		if (cx_redis_url[0] == '\0')
 			continue;
 		cx_redis_budget_start(&budget);
 		switch (cx_redis_tier_delete(peek.name, &budget))

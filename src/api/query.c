@@ -29,6 +29,7 @@ typedef struct query_arguments
 	char	   *sql;
 	ArrayType  *args;
 	int64		ttl_ms;
+	int64		staleness_ms;
 	bool		untracked_allowed;
 } query_arguments;
 
@@ -43,7 +44,8 @@ read_arguments(FunctionCallInfo fcinfo, int first, query_arguments *arguments)
 				 errhint("Use '{}' for a query without parameters.")));
 	arguments->args = PG_GETARG_ARRAYTYPE_P(first + 1);
 	arguments->ttl_ms = cx_arg_ttl_ms(fcinfo, first + 2);
-	arguments->untracked_allowed = cx_arg_untracked(fcinfo, first + 3);
+	arguments->staleness_ms = cx_arg_staleness_ms(fcinfo, first + 3);
+	arguments->untracked_allowed = cx_arg_untracked(fcinfo, first + 4);
 }
 
 static ReturnSetInfo *
@@ -67,7 +69,8 @@ collect_rows(const query_arguments *arguments, ReturnSetInfo *info, TupleDesc *c
 {
 	MemoryContext result_context = info->econtext->ecxt_per_query_memory;
 	bool		random_access = (info->allowedModes & SFRM_Materialize_Random) != 0;
-	cx_request	request = {.ttl_ms = arguments->ttl_ms};
+	cx_request	request = {.ttl_ms = arguments->ttl_ms,
+		.staleness_ms = arguments->staleness_ms};
 	cx_prepared_query *query;
 	Tuplestorestate *rows;
 	DestReceiver *dest;

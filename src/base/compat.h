@@ -36,6 +36,61 @@ cx_my_proc_number(void)
 #endif
 }
 
+/*
+ * Adds a relation of the query's range table to the plan's, so that the executor checks rights on
+ * it and locks are taken for it.  Not for other kinds of entries, except views from 16 on, whose
+ * entries are subqueries that name a relation.
+ */
+static inline void
+cx_add_relation(PlannedStmt *plan, const Query *query, const RangeTblEntry *entry)
+{
+	RangeTblEntry *copy;
+
+#if PG_VERSION_NUM >= 160000
+	if (!OidIsValid(entry->relid))
+		return;
+#else
+	if (entry->rtekind != RTE_RELATION)
+		return;
+#endif
+	copy = makeNode(RangeTblEntry);
+	*copy = *entry;
+	copy->subquery = NULL;
+	copy->tablesample = NULL;
+	copy->securityQuals = NIL;
+#if PG_VERSION_NUM >= 160000
+	if (copy->perminfoindex != 0)
+	{
+		plan->permInfos = lappend(plan->permInfos,
+								  list_nth(query->rteperminfos, copy->perminfoindex - 1));
+		copy->perminfoindex = list_length(plan->permInfos);
+	}
+#endif
+	plan->rtable = lappend(plan->rtable, copy);
+#if PG_VERSION_NUM >= 180000
+	plan->unprunableRelids = bms_add_member(plan->unprunableRelids, list_length(plan->rtable));
+#endif
+}
+
+/* 18 prunes partitions when the executor starts, from a list of the statement. */
+static inline void
+cx_forget_pruning(PlannedStmt *plan)
+{
+#if PG_VERSION_NUM >= 180000
+	plan->partPruneInfos = NIL;
+#endif
+}
+
+/* ExecutorRun's arguments; 18 dropped the last one. */
+#if PG_VERSION_NUM >= 180000
+#define CX_EXECUTOR_RUN_PARAMETERS QueryDesc *query_desc, ScanDirection direction, uint64 count
+#define CX_EXECUTOR_RUN_ARGUMENTS query_desc, direction, count
+#else
+#define CX_EXECUTOR_RUN_PARAMETERS \
+	QueryDesc *query_desc, ScanDirection direction, uint64 count, bool execute_once
+#define CX_EXECUTOR_RUN_ARGUMENTS query_desc, direction, count, execute_once
+#endif
+
 /* Has the current user the rights that running the plan checks on relations? */
 static inline bool
 cx_may_read(PlannedStmt *plan)
@@ -79,6 +134,25 @@ cx_counted_table(const PgStat_TableXactStatus *changes)
 	return changes->parent->t_id;
 #endif
 }
+
+/* Has somebody compared query/fingerprint.c with the nodes of this version? */
+#define CX_QUERY_TREES_KNOWN (PG_VERSION_NUM < 180000)
+
+/*
+ * The rights that a query asks for, by entries of its range table until 16 gave them a list of their
+ * own, and the outer joins that make NULLs of a column, noted since 16.
+ */
+#if PG_VERSION_NUM >= 160000
+typedef RTEPermissionInfo cx_rights;
+#define cx_rights_list(query) ((query)->rteperminfos)
+#define cx_rights_index(rte) ((rte)->perminfoindex)
+#define cx_nulling_joins(var) ((var)->varnullingrels)
+#else
+typedef RangeTblEntry cx_rights;
+#define cx_rights_list(query) ((query)->rtable)
+#define cx_rights_index(rte) 0
+#define cx_nulling_joins(var) ((Bitmapset *) NULL)
+#endif
 
 /* A set that lives until FreeWaitEventSet(); 17 has sets belong to a resource owner, or to none. */
 static inline WaitEventSet *

@@ -11,6 +11,7 @@
 #include "base/settings.h"
 
 #include "utils/guc.h"
+#include "utils/plancache.h"
 
 int			cx_clock_slots = 65536;
 bool		cx_enabled = true;
@@ -35,6 +36,23 @@ static const struct config_enum_entry modes[] = {
 	{"auto", CX_MODE_AUTO, false},
 	{NULL, 0, false}
 };
+
+/*
+ * What decides whether a plan gets a cache scan: prepared statements have to be planned again.
+ */
+static void
+assign_enabled(bool newval, void *extra)
+{
+	if (newval != cx_enabled)
+		ResetPlanCache();
+}
+
+static void
+assign_mode(int newval, void *extra)
+{
+	if (newval != cx_mode)
+		ResetPlanCache();
+}
 
 #define MIN_LOCAL_MEMORY 1024
 
@@ -91,7 +109,7 @@ cx_settings_init(void)
 	DefineCustomBoolVariable("cache_ext.enabled",
 							 "Lets this session's queries use the cache.",
 							 "Writes keep invalidating what they change, whatever this says.",
-							 &cx_enabled, true, PGC_USERSET, 0, NULL, NULL, NULL);
+							 &cx_enabled, true, PGC_USERSET, 0, NULL, assign_enabled, NULL);
 	DefineCustomIntVariable("cache_ext.flight_wait",
 							"Longest time that a miss waits for another session to fill the same result.",
 							"0 means that every session runs the query itself.",
@@ -126,7 +144,8 @@ cx_settings_init(void)
 	DefineCustomEnumVariable("cache_ext.mode",
 							 "Which ordinary statements are cached.",
 							 "\"hint\" caches those with a comment /* cache_ext */, \"auto\" those for which it pays.",
-							 &cx_mode, CX_MODE_OFF, modes, PGC_USERSET, 0, NULL, NULL, NULL);
+							 &cx_mode, CX_MODE_OFF, modes, PGC_USERSET, 0, NULL, assign_mode,
+							 NULL);
 	DefineCustomIntVariable("cache_ext.redis_connect_timeout",
 							"Longest wait for a connection to Redis.", NULL,
 							&cx_redis_connect_timeout, 100, 1, 60000, PGC_USERSET, GUC_UNIT_MS,

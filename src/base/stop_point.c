@@ -45,6 +45,7 @@ typedef struct stop_state
 } stop_state;
 
 static stop_state *state = NULL;
+bool		cx_stop_outermost = false;
 static int	stop_at = -1;
 static char *stop_write = NULL;
 
@@ -64,6 +65,8 @@ static const struct config_enum_entry point_names[] = {
 	{"fill_fresh", CX_STOP_FILL_FRESH, false},
 	{"fill_ready", CX_STOP_FILL_READY, false},
 	{"hit_between", CX_STOP_HIT_BETWEEN, false},
+	{"flight_found", CX_STOP_FLIGHT_FOUND, false},
+	{"flight_vacated", CX_STOP_FLIGHT_VACATED, false},
 	{NULL, 0, false}
 };
 
@@ -117,6 +120,9 @@ cx_stop_init(void)
 {
 	DefineCustomEnumVariable("cache_ext.stop_at", "Place where this session waits.", NULL,
 							 &stop_at, -1, point_names, PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("cache_ext.stop_outermost",
+							 "Takes statements inside functions for a client's own.", NULL,
+							 &cx_stop_outermost, false, PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomStringVariable("cache_ext.stop_write", "Command to run late in PRE_COMMIT.", NULL,
 							   &stop_write, "", PGC_USERSET, 0, NULL, NULL, NULL);
 	RegisterXactCallback(on_transaction_event, NULL);

@@ -9,6 +9,9 @@
  *
  * A transaction that did SET LOCAL cache_ext.stop_write = 'command' runs that command in PRE_COMMIT,
  * after core/dirty.c has done its part, as another library might.
+ *
+ * With cache_ext.stop_outermost on, statements inside functions count as a client's own, so that a
+ * function can compare what mode auto serves with what the tables hold.
  */
 #ifndef CX_BASE_STOP_POINT_H
 #define CX_BASE_STOP_POINT_H
@@ -29,10 +32,14 @@ typedef enum cx_stop_point
 	CX_STOP_FILL_FRESH,				/* the snapshot is the latest, the plan's age not tested */
 	CX_STOP_FILL_READY,				/* rows collected, entry not stored */
 	CX_STOP_HIT_BETWEEN,			/* writers read, changed_at not */
+	CX_STOP_FLIGHT_FOUND,			/* another fills the key, its queue not joined */
+	CX_STOP_FLIGHT_VACATED,			/* a fill has ended, its queue not woken */
 	CX_STOP_POINTS_COUNT
 } cx_stop_point;
 
 #ifdef CX_STOP_POINTS
+extern bool cx_stop_outermost;
+
 extern void cx_stop_init(void);
 extern void cx_stop_here(cx_stop_point point);
 #define CX_STOP(point) cx_stop_here(point)

@@ -6,6 +6,7 @@
 
 #include "core/clock.h"
 #include "core/entry.h"
+#include "core/local.h"
 #include "core/redis_tier.h"
 #include "plan/peek.h"
 
@@ -13,37 +14,64 @@
 #include "lib/stringinfo.h"
 #include "utils/timestamp.h"
 
-void
-cx_peek_at(const cx_statement *statement, ParamListInfo params, bool fetch, cx_peek *peek)
+static void
+judge(cx_peek *peek, const cx_stamp *stamp, TimestampTz created, TimestampTz expires)
+{
+	cx_slot    *slots = palloc(sizeof(cx_slot) * Max(peek->tag_count, 1));
+	TimestampTz now = GetCurrentTimestamp();
+
+	for (int i = 0; i < peek->tag_count; i++)
+		slots[i] = cx_clock_slot(&peek->tags[i]);
+	peek->found = true;
+	peek->created = created;
+	peek->expires = expires;
+	peek->valid = !RecoveryInProgress() && created <= now && now < expires &&
+		cx_clock_check(stamp, slots, peek->tag_count) == CX_CLOCK_VALID;
+}
+
+static void
+peek_at_local(cx_peek *peek)
+{
+	cx_local_entry entry;
+	cx_local_pin *pin = cx_local_get(peek->key.data, peek->key.len, CurrentMemoryContext, &entry);
+
+	if (pin == NULL)
+		return;
+	peek->tier = "local";
+	peek->size = entry.key_length + entry.body_length;
+	judge(peek, &entry.stamp, entry.created, entry.expires);
+	cx_local_release(pin);
+}
+
+static void
+peek_at_redis(cx_peek *peek)
 {
 	cx_redis_budget budget;
 	cx_entry	entry;
-	StringInfoData key;
-	cx_slot    *slots;
-	TimestampTz now;
 
-	memset(peek, 0, sizeof(*peek));
-	initStringInfo(&key);
-	if (!cx_statement_key(statement, params, &key, &peek->refused))
+	cx_redis_budget_start(&budget);
+	if (cx_redis_tier_get(peek->name, peek->key.data, peek->key.len, &budget, &entry) !=
+		CX_TIER_FOUND)
 		return;
-	peek->name = cx_redis_tier_name(key.data, key.len);
+	peek->tier = "redis";
+	peek->size = (entry.body + entry.body_length) - entry.key;
+	judge(peek, &entry.stamp, entry.created, entry.expires);
+}
+
+void
+cx_peek_at(const cx_statement *statement, ParamListInfo params, bool fetch, cx_peek *peek)
+{
+	memset(peek, 0, sizeof(*peek));
+	initStringInfo(&peek->key);
+	if (!cx_statement_key(statement, params, &peek->key, &peek->refused))
+		return;
+	peek->name = cx_redis_tier_name(peek->key.data, peek->key.len);
 	peek->tag_count = cx_statement_tags(statement, params, &peek->tags);
 	if (!fetch)
 		return;
 
-	cx_redis_budget_start(&budget);
-	if (cx_redis_tier_get(peek->name, key.data, key.len, &budget, &entry) !=
-		CX_TIER_FOUND)
-		return;
-	slots = palloc(sizeof(cx_slot) * Max(peek->tag_count, 1));
-	for (int i = 0; i < peek->tag_count; i++)
-		slots[i] = cx_clock_slot(&peek->tags[i]);
-	peek->found = true;
-	peek->tier = "redis";
-	peek->created = entry.created;
-	peek->expires = entry.expires;
-	peek->size = (entry.body + entry.body_length) - entry.key;
-	now = GetCurrentTimestamp();
-	peek->valid = !RecoveryInProgress() && entry.created <= now && now < entry.expires &&
-		cx_clock_check(&entry.stamp, slots, peek->tag_count) == CX_CLOCK_VALID;
+	/* as a look-up would: what is valid in the nearer tier first */
+	peek_at_local(peek);
+	if (!peek->valid)
+		peek_at_redis(peek);
 }

@@ -8,15 +8,25 @@
  *
  * The statement is analysed before planning, since the planner scribbles on the Query.  Its
  * generation is noted before that, so that nothing the analysis or the planner read can be older.
+ *
+ * Where the result of a statement that was planned before is there already, nothing is planned at all
+ * (plan/known.c).
+ *
+ * Who asks: a SQL function by a bit of cursorOptions; else the mode, for a client's own SELECTs.
  */
 #include "postgres.h"
 
+#include "base/settings.h"
 #include "base/stop_point.h"
 #include "plan/generation.h"
+#include "plan/hint.h"
+#include "plan/known.h"
+#include "plan/nesting.h"
 #include "plan/planner.h"
 #include "plan/wrap.h"
 #include "query/statement.h"
 
+#include "miscadmin.h"
 #include "optimizer/planner.h"
 
 static planner_hook_type prev_planner_hook = NULL;
@@ -24,32 +34,166 @@ static planner_hook_type prev_planner_hook = NULL;
 static PlannedStmt *
 plan_as_ever(Query *query, const char *query_string, int cursor_options, ParamListInfo params)
 {
-	if (prev_planner_hook)
-		return prev_planner_hook(query, query_string, cursor_options, params);
-	return standard_planner(query, query_string, cursor_options, params);
+	PlannedStmt *volatile plan;
+
+	/* functions that are folded to constants may run statements */
+	cx_nesting_enter();
+	PG_TRY();
+	{
+		if (prev_planner_hook)
+			plan = prev_planner_hook(query, query_string, cursor_options, params);
+		else
+			plan = standard_planner(query, query_string, cursor_options, params);
+	}
+	PG_FINALLY();
+	{
+		cx_nesting_leave();
+	}
+	PG_END_TRY();
+	return plan;
+}
+
+/*
+ * Could this be an ordinary statement that the mode lets be cached?  What costs least comes first.
+ *
+ * Cursors are left alone (WHERE CURRENT OF needs their plan as it is), and so is what runs as a
+ * security-restricted operation: the queries of materialized views.
+ */
+static bool
+is_candidate(const Query *query, int cursor_options)
+{
+	return cx_mode != CX_MODE_OFF && cx_enabled &&
+		query->commandType == CMD_SELECT && query->rtable != NIL && query->utilityStmt == NULL &&
+		query->rowMarks == NIL && !query->hasModifyingCTE &&
+		(cursor_options & (CURSOR_OPT_FAST_PLAN | CURSOR_OPT_SCROLL | CURSOR_OPT_HOLD)) == 0 &&
+		!InSecurityRestrictedOperation() && cx_nesting_outermost();
+}
+
+/* Does an ordinary statement ask to be cached, or need not ask? */
+static bool
+mode_allows(const Query *query, const char *query_string, cx_wrap_options *options)
+{
+	cx_hint		hint;
+
+	options->hinted = cx_hint_read(query_string, query->stmt_location, query->stmt_len, &hint);
+	options->ttl_ms = hint.ttl_ms;
+	options->staleness_ms = hint.staleness_ms;
+	return options->hinted || cx_mode == CX_MODE_AUTO;
+}
+
+/* Plans as ever, and puts a cache scan on top unless that is more than the statement is worth. */
+static PlannedStmt *
+plan_and_wrap(Query *query, const char *query_string, int cursor_options, ParamListInfo params,
+			  cx_statement *statement, const cx_wrap_options *options)
+{
+	PlannedStmt *plan = plan_as_ever(query, query_string, cursor_options, params);
+
+	if (statement != NULL &&
+		(options->by_door || options->hinted || plan->planTree->total_cost >= cx_min_cost))
+		cx_wrap(plan, statement, options);
+	CX_STOP(CX_STOP_PLANNED);
+	return plan;
+}
+
+static cx_account
+open_account(const cx_statement *statement, const Query *query, const char *query_string,
+			 bool by_door)
+{
+	if (statement == NULL)
+		return (cx_account) {.valid = false};
+	return cx_wrap_open_account(statement, by_door, query_string, query->stmt_location,
+								query->stmt_len, query->queryId);
+}
+
+static PlannedStmt *
+plan_for_door(Query *query, const char *query_string, int cursor_options, ParamListInfo params)
+{
+	cx_wrap_options options = {.by_door = true, .generation = cx_generation_now()};
+	bool		untracked_allowed = (cursor_options & CX_CURSOR_OPT_UNTRACKED) != 0;
+	const char *refused;
+
+	cx_statement *statement = cx_statement_analyze(query, untracked_allowed, &refused);
+
+	options.account = open_account(statement, query, query_string, true);
+	return plan_and_wrap(query, query_string,
+						 cursor_options & ~(CX_CURSOR_OPT_CACHE | CX_CURSOR_OPT_UNTRACKED), params,
+						 statement, &options);
+}
+
+/* A query tree that was not planned in this session, or not since its tables were altered. */
+static PlannedStmt *
+plan_new(Query *query, const char *query_string, int cursor_options, ParamListInfo params,
+		 const StringInfoData *description, cx_wrap_options *options)
+{
+	const char *refused;
+	cx_statement *statement;
+	PlannedStmt *plan;
+
+	options->generation = cx_generation_now();
+	statement = cx_statement_analyze(query, false, &refused);
+	options->account = open_account(statement, query, query_string, false);
+	plan = plan_and_wrap(query, query_string, cursor_options, params, statement, options);
+	cx_known_remember(description, statement, options, plan);
+	return plan;
+}
+
+/* One that was: its result may be there, and then there is nothing to plan. */
+static PlannedStmt *
+plan_known(cx_known *known, Query *query, const char *query_string, int cursor_options,
+		   ParamListInfo params, cx_wrap_options *options)
+{
+	const cx_statement *statement = cx_known_statement(known);
+
+	if (statement == NULL || (!options->hinted && cx_known_cost(known) < cx_min_cost))
+		return plan_as_ever(query, query_string, cursor_options, params);
+
+	options->account = cx_known_account(known);
+	if (!cx_account_is_open(options->account))
+	{
+		options->account = open_account(statement, query, query_string, false);
+		cx_known_set_account(known, options->account);
+	}
+	if (!cx_nesting_explained())
+	{
+		PlannedStmt *plan = cx_known_plan(known, query, cursor_options, params != NULL, options);
+
+		if (plan != NULL && cx_scan_foresee(plan, params))
+			return plan;
+	}
+	options->generation = cx_generation_now();
+	return plan_and_wrap(query, query_string, cursor_options, params,
+						 copyObject(unconstify(cx_statement *, statement)), options);
 }
 
 static PlannedStmt *
 plan_statement(Query *query, const char *query_string, int cursor_options, ParamListInfo params)
 {
-	bool		untracked_allowed = (cursor_options & CX_CURSOR_OPT_UNTRACKED) != 0;
-	uint64		generation;
-	cx_statement *statement;
-	const char *reason = NULL;
-	PlannedStmt *plan;
+	cx_wrap_options options = {0};
+	StringInfoData description;
+	cx_known   *known;
 
-	if ((cursor_options & CX_CURSOR_OPT_CACHE) == 0)
+	if ((cursor_options & CX_CURSOR_OPT_CACHE) != 0)
+		return plan_for_door(query, query_string, cursor_options, params);
+	if (!is_candidate(query, cursor_options) || !mode_allows(query, query_string, &options))
 		return plan_as_ever(query, query_string, cursor_options, params);
-	cursor_options &= ~(CX_CURSOR_OPT_CACHE | CX_CURSOR_OPT_UNTRACKED);
 
-	generation = cx_generation_now();
-	statement = cx_statement_analyze(query, untracked_allowed, &reason);
-	plan = plan_as_ever(query, query_string, cursor_options, params);
+	known = cx_known_find(query, &description);
+	if (known != NULL)
+		return plan_known(known, query, query_string, cursor_options, params, &options);
+	return plan_new(query, query_string, cursor_options, params, &description, &options);
+}
 
-	if (statement != NULL)
-		cx_wrap(plan, statement, generation);
-	CX_STOP(CX_STOP_PLANNED);
-	return plan;
+PlannedStmt *
+cx_planner_plan_after_all(const PlannedStmt *plan, const char *query_string, ParamListInfo params)
+{
+	cx_wrap_options options = *cx_wrap_options_of(plan);
+	int			cursor_options;
+	Query	   *query = copyObject(cx_wrap_query_of(plan, &cursor_options));
+	const char *refused;
+
+	options.generation = cx_generation_now();
+	return plan_and_wrap(query, query_string, cursor_options, params,
+						 cx_statement_analyze(query, false, &refused), &options);
 }
 
 void

@@ -7,6 +7,9 @@
 
 #include "postgres.h"
 
+#include "nodes/params.h"
+#include "nodes/plannodes.h"
+
 /*
  * Private bits of cursorOptions.  They reach the planner hook on every replanning of a prepared
  * statement, and nested statements don't inherit them.  PostgreSQL's own bits end at 0x0800.
@@ -15,5 +18,12 @@
 #define CX_CURSOR_OPT_UNTRACKED 0x02000000	/* a TTL is enough for tables that aren't tracked */
 
 extern void cx_planner_init(void);
+
+/*
+ * Plans the query of a plan that has nothing below its cache scan, because its entry is gone.  In
+ * CurrentMemoryContext.
+ */
+extern PlannedStmt *cx_planner_plan_after_all(const PlannedStmt *plan, const char *query_string,
+											  ParamListInfo params);
 
 #endif

@@ -1,103 +1,66 @@
 /*
  * plan/scan.c
- *		The cache scan: the one place that looks up, fills and emits rows.
+ *		The cache scan: the node that emits an entry's rows, or passes on the plan's and fills.
  *
- * A CustomScan on top of a finished plan, which stays below it as its outer plan.  When it is
- * started it decides, for the whole execution: a hit (rows come from the entry, the plan below is
- * never initialised), a miss (the plan runs, its rows pass through and are stored if they are
- * exact), or a bypass (the plan just runs).
+ * A CustomScan on top of a finished plan, which stays below it as its outer plan.  What it does is
+ * decided when the executor starts, once for the whole execution (plan/lookup.c).
  *
- * Invariants (rule numbers of the protocol in core/clock.c):
+ * Invariants:
  *
- *	1. A hit was valid by the clocks at an instant after the statement started (6), and the
- *	   transaction itself changed nothing that it depends on.
- *	2. A fill holds the rows of a snapshot that was the latest one after E was read and the clocks
- *	   tested (4), made by a plan that no message known at E concerned, in a transaction that wrote
- *	   nothing, before or while the plan ran (5).
- *	3. A hit checks the rights that initialising the plan would check; relation rights are checked
- *	   by ExecutorStart as always.  Where any is missing the plan runs and raises its own error.
- *	4. Only the doors' plans are wrapped, and they run them once, to the end, inside one command,
- *	   with a snapshot taken for it: what a SET between two steps or a suspended portal would
- *	   change can't change here.
+ *	1. On a hit nothing of the plan is initialised.  Its subplans would be, by the executor, before
+ *	   this node is asked; so a hit starts with a copy of the statement that has none.
+ *	2. Before the first row the settings and the user that the key tells are compared once more: a
+ *	   SET may come between Bind and Execute.  If they differ, the plan runs after all and nothing
+ *	   is filled.
+ *	3. A portal that stops after some rows keeps no pin: it gets a copy of the rows.
+ *	4. A fill that was not run to its end by the first run of the executor is given up.
  *
- * PlannedStmt's subplans would be initialised by the executor before this node is asked, so
- * ExecutorStart sees a copy of the statement without them; a miss puts the original back and
- * initialises them itself.
- *
- * Memory: everything in the execution's own context (es_query_cxt).  Locks: none.
+ * Memory: everything in the execution's own context, below es_query_cxt.  Locks: none.
  */
 #include "postgres.h"
 
 #include "base/compat.h"
 #include "base/counters.h"
 #include "base/settings.h"
-#include "base/stop_point.h"
-#include "core/dirty.h"
-#include "core/entry.h"
-#include "core/prepared.h"
-#include "core/redis_tier.h"
-#include "plan/generation.h"
+#include "core/account.h"
+#include "plan/execution.h"
+#include "plan/nesting.h"
+#include "plan/planner.h"
 #include "plan/scan.h"
+#include "plan/wire.h"
 #include "plan/wrap.h"
-#include "query/row_codec.h"
 
-#include "access/parallel.h"
-#include "access/xact.h"
-#include "access/xlog.h"
+#include "access/htup_details.h"
 #include "commands/explain.h"
-#include "common/pg_prng.h"
 #include "executor/executor.h"
 #include "nodes/extensible.h"
-#include "utils/inval.h"
-#include "utils/snapmgr.h"
+#include "tcop/dest.h"
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 typedef struct cache_scan
 {
 	CustomScanState css;		/* must be first */
 
-	const cx_statement *statement;
-	uint64		generation;		/* when planning began */
+	cx_execution *execution;
 	int			columns;		/* of the result; the plan below may have junk after them */
-	int			eflags;
-
-	cx_request	request;		/* as asked, or the defaults */
-	cx_request *answer;			/* the door's own, for what became of it; or NULL */
-	cx_outcome	outcome;
-	const char *reason;			/* of a bypass or a miss without a fill; constant text */
-
-	StringInfoData key;
-	char	   *name;			/* in Redis */
-	cx_slot    *slots;
-	int			slot_count;
-	cx_redis_budget budget;		/* of the whole execution */
+	int			runs;			/* of the executor */
+	bool		emitting;		/* the first row was asked for */
 
 	/* a hit */
-	cx_row_codec *codec;
-	MinimalTuple *tuples;
-	uint64		tuple_count;
-	uint64		next_tuple;
 	TupleTableSlot *tuple_slot;
-	TimestampTz created;
+	int16	   *formats;		/* rows go to the client as messages in these; or NULL */
+	uint64		next_row;
+	const char *next_tuple;		/* where rows lie one after another */
 
-	/* a fill under way */
-	bool		filling;
-	cx_stamp	stamp;
-	TimestampTz started;
-	StringInfoData entry;
+	QueryDesc  *instead;		/* what runs in place of a hit that must not be served after all */
 } cache_scan;
 
-/*
- * The copy of a statement that ExecutorStart sees.
- */
-typedef struct started_statement
-{
-	PlannedStmt copy;			/* without subplans */
-	PlannedStmt *original;
-} started_statement;
-
 static cx_request *asked = NULL;
+static cx_execution *foreseen = NULL;	/* a hit that was found when its statement was planned */
+static cx_execution *starting = NULL;	/* between ExecutorStart and the start of its scan */
 static ExecutorStart_hook_type prev_ExecutorStart_hook = NULL;
+static ExecutorRun_hook_type prev_ExecutorRun_hook = NULL;
 
 /*
  * Requests
@@ -123,290 +86,20 @@ cx_scan_withdraw(cx_request *outer)
 bool
 cx_scan_may_hit(void)
 {
-	return cx_enabled && cx_redis_tier_available();
-}
-
-/*
- * Starting
- */
-
-static void
-start_executor(QueryDesc *query_desc, int eflags)
-{
-	PlannedStmt *original = query_desc->plannedstmt;
-	bool		wrapped = cx_wrap_is_wrapped(original);
-
-	if (wrapped)
-	{
-		started_statement *started = palloc(sizeof(started_statement));
-
-		started->copy = *original;
-		started->copy.subplans = NIL;
-		started->original = original;
-		query_desc->plannedstmt = &started->copy;
-	}
-
-	if (prev_ExecutorStart_hook)
-		prev_ExecutorStart_hook(query_desc, eflags);
-	else
-		standard_ExecutorStart(query_desc, eflags);
-
-	if (wrapped)
-	{
-		/* EXPLAIN reads the lists */
-		query_desc->plannedstmt = original;
-		query_desc->estate->es_plannedstmt = original;
-	}
-}
-
-/* Initialises the plan below, as ExecutorStart would have done. */
-static void
-start_plan(cache_scan *scan)
-{
-	EState	   *estate = scan->css.ss.ps.state;
-	PlannedStmt *original = ((started_statement *) estate->es_plannedstmt)->original;
-	int			number = 0;
-	ListCell   *cell;
-
-	estate->es_plannedstmt = original;
-	foreach(cell, original->subplans)
-	{
-		int			eflags = scan->eflags & ~(EXEC_FLAG_REWIND | EXEC_FLAG_BACKWARD |
-											  EXEC_FLAG_MARK);
-
-		if (bms_is_member(++number, original->rewindPlanIDs))
-			eflags |= EXEC_FLAG_REWIND;
-		estate->es_subplanstates = lappend(estate->es_subplanstates,
-										   ExecInitNode(lfirst(cell), estate, eflags));
-	}
-	outerPlanState(scan) = ExecInitNode(outerPlan(scan->css.ss.ps.plan), estate, scan->eflags);
-}
-
-/* Why the cache is not even asked, or NULL.  What costs least comes first. */
-static const char *
-bypass_reason(const cache_scan *scan)
-{
-	Snapshot	snapshot = scan->css.ss.ps.state->es_snapshot;
-
-	if (!cx_enabled)
-		return "cache_ext.enabled is off";
-	if (!cx_redis_tier_available())
-		return "Redis is not available";
-	if (IsolationUsesXactSnapshot())
-		return "the isolation level keeps one snapshot";	/* rule 7 */
-	if (RecoveryInProgress())
-		return "the server is in recovery"; /* rule 7 */
-	if (IsInParallelMode())
-		return "in parallel mode";
-	if (!IsMVCCSnapshot(snapshot) || snapshot->takenDuringRecovery || HistoricSnapshotActive())
-		return "the snapshot is not an ordinary one";
-	return NULL;
-}
-
-/* The entry's tags as slots; false if the transaction itself changed one (rule 6). */
-static bool
-list_slots(cache_scan *scan, ParamListInfo params)
-{
-	cx_tag	   *tags;
-	int			count = cx_statement_tags(scan->statement, params, &tags);
-	bool		clean = true;
-
-	scan->slots = palloc(sizeof(cx_slot) * Max(count, 1));
-	scan->slot_count = count;
-	for (int i = 0; i < count; i++)
-	{
-		scan->slots[i] = cx_clock_slot(&tags[i]);
-		clean &= !cx_dirty_names(&tags[i]);
-	}
-	pfree(tags);
-	return clean;
-}
-
-static int64
-ttl_ms(const cache_scan *scan)
-{
-	return scan->request.ttl_ms > 0 ? scan->request.ttl_ms : (int64) cx_ttl * 1000;
-}
-
-static bool
-within_ttl(const cache_scan *scan, const cx_entry *entry)
-{
-	TimestampTz now = GetCurrentTimestamp();
-
-	return entry->created <= now && now < entry->expires &&
-		now - entry->created < ttl_ms(scan) * 1000;
-}
-
-/*
- * Looks the entry up; true for a hit, whose rows are ready then.  Otherwise *may_fill says whether
- * filling is worth trying.
- */
-static bool
-look_up(cache_scan *scan, bool *may_fill)
-{
-	cx_entry	entry;
-	const char *bad;
-
-	*may_fill = true;
-	switch (cx_redis_tier_get(scan->name, scan->key.data, scan->key.len, &scan->budget, &entry))
-	{
-		case CX_TIER_ABSENT:
-			return false;
-		case CX_TIER_UNAVAILABLE:
-			scan->reason = "Redis is not available";
-			*may_fill = false;
-			return false;
-		case CX_TIER_FOUND:
-			break;
-	}
-
-	if (!within_ttl(scan, &entry))
-		return false;
-	switch (cx_clock_check(&entry.stamp, scan->slots, scan->slot_count))
-	{
-		case CX_CLOCK_VALID:
-			break;
-		case CX_CLOCK_PENDING:
-			scan->reason = "a change is being committed";
-			*may_fill = false;
-			return false;
-		case CX_CLOCK_CHANGED:
-		case CX_CLOCK_OTHER_EPOCH:
-			return false;
-	}
-
-	if (!cx_row_codec_decode(scan->codec, entry.body, entry.body_length, &scan->tuples,
-							 &scan->tuple_count, &bad))
-	{
-		cx_redis_tier_report_bad(scan->name, bad);
-		return false;
-	}
-	scan->created = entry.created;
-	return true;
-}
-
-/* Do two snapshots see the same?  Subtransactions follow from their parents. */
-static bool
-same_snapshot(Snapshot one, Snapshot other)
-{
-	return one->xmin == other->xmin && one->xmax == other->xmax && one->xcnt == other->xcnt &&
-		(one->xcnt == 0 || memcmp(one->xip, other->xip, sizeof(TransactionId) * one->xcnt) == 0);
-}
-
-/* Rule 5. */
-static bool
-has_written(void)
-{
-	return cx_dirty_any() || TransactionIdIsValid(GetTopTransactionIdIfAny());
-}
-
-static bool
-plan_is_old(const cache_scan *scan)
-{
-	const PlannedStmt *plan = ((started_statement *)
-							   scan->css.ss.ps.state->es_plannedstmt)->original;
-
-	return cx_generation_moved(scan->generation, plan->relationOids, NIL, plan->invalItems) ||
-		cx_generation_moved(scan->generation, cx_statement_relations(scan->statement),
-							cx_statement_functions(scan->statement), NIL);
-}
-
-/* Rule 4, in this order: E, the clocks, then what has to be as fresh.  NULL if all is. */
-static const char *
-begin_fill(cache_scan *scan)
-{
-	CX_STOP(CX_STOP_LOOKUP_MISSED);
-
-	if (has_written())
-		return "the transaction has written";
-	if (!cx_clock_begin_fill(scan->slots, scan->slot_count, &scan->stamp))
-		return "a change is being committed";
-	if (!same_snapshot(scan->css.ss.ps.state->es_snapshot, GetLatestSnapshot()))
-		return "the snapshot is not the latest";
-	CX_STOP(CX_STOP_FILL_FRESH);
-
-	AcceptInvalidationMessages();
-	if (plan_is_old(scan))
-	{
-		if (scan->answer)
-			scan->answer->plan_is_old = true;
-		return "the plan is older than a definition it uses";
-	}
-
-	scan->started = GetCurrentTimestamp();
-	return NULL;
+	return cx_enabled && (cx_local_available() || cx_redis_tier_available());
 }
 
 static void
-begin_entry(cache_scan *scan)
+count_outcome(const cx_execution *execution)
 {
-	cx_entry	entry = {
-		.stamp = scan->stamp,
-		.created = scan->started,
-		.expires = scan->started + ttl_ms(scan) * 1000,
-		.key = scan->key.data,
-		.key_length = scan->key.len
-	};
-
-	initStringInfo(&scan->entry);
-	cx_entry_write_header(&scan->entry, &entry);
-	cx_row_codec_begin(scan->codec, &scan->entry, (size_t) cx_max_entry_size * 1024);
-}
-
-/* Decides between hit, miss and bypass. */
-static void
-decide(cache_scan *scan)
-{
-	ParamListInfo params = scan->css.ss.ps.state->es_param_list_info;
-	TupleDesc	desc = scan->css.ss.ss_ScanTupleSlot->tts_tupleDescriptor;
-	bool		may_fill = true;
-
-	scan->outcome = CX_OUTCOME_BYPASS;
-	scan->reason = bypass_reason(scan);
-	if (scan->reason != NULL)
-		return;
-
-	initStringInfo(&scan->key);
-	if (!cx_statement_key(scan->statement, params, &scan->key, &scan->reason))
-		return;
-	if (!list_slots(scan, params))
-	{
-		scan->reason = "the transaction has changed what the query reads";
-		return;
-	}
-	if (!cx_statement_permitted(scan->statement))
-	{
-		scan->reason = "a privilege is missing";
-		return;
-	}
-	scan->codec = cx_row_codec_create(desc, &scan->reason);
-	if (scan->codec == NULL)
-		return;
-	scan->name = cx_redis_tier_name(scan->key.data, scan->key.len);
-	cx_prepared_settle_start();
-
-	scan->outcome = CX_OUTCOME_NOT_FILLED;
-	if (!scan->request.missed && look_up(scan, &may_fill))
-	{
-		scan->outcome = CX_OUTCOME_HIT;
-		return;
-	}
-	if (scan->request.only_hit || !may_fill)
-		return;
-
-	scan->reason = begin_fill(scan);
-	scan->filling = scan->reason == NULL;
-	if (scan->filling)
-		begin_entry(scan);
-}
-
-static void
-count_outcome(const cache_scan *scan)
-{
-	switch (scan->outcome)
+	switch (execution->outcome)
 	{
 		case CX_OUTCOME_HIT:
 			cx_count(CX_COUNT_HITS);
+			if (execution->pin != NULL)
+				cx_count(CX_COUNT_LOCAL_HITS);
+			if (execution->stale)
+				cx_count(CX_COUNT_STALE_HITS);
 			break;
 		case CX_OUTCOME_FILLED:
 			cx_count(CX_COUNT_MISSES);
@@ -424,15 +117,198 @@ count_outcome(const cache_scan *scan)
 	}
 }
 
-/* Settles what became of the execution, for counters and the door. */
-static void
-settle(cache_scan *scan, cx_outcome outcome)
+void
+cx_execution_settle(cx_execution *execution, cx_outcome outcome)
 {
-	scan->outcome = outcome;
-	if (scan->answer)
-		scan->answer->outcome = outcome;
-	if (!(scan->request.only_hit && outcome != CX_OUTCOME_HIT))
-		count_outcome(scan);	/* else the door's next plan is counted */
+	execution->outcome = outcome;
+	cx_execution_end_flight(execution);
+	if (execution->answer)
+		execution->answer->outcome = outcome;
+	if (!(execution->request.only_hit && outcome != CX_OUTCOME_HIT))
+		count_outcome(execution);	/* else the door's next plan is counted */
+}
+
+/*
+ * Starting
+ */
+
+/* Decides what the execution of a wrapped plan will be.  snapshot: NULL if it has none yet. */
+static cx_execution *
+begin_execution(PlannedStmt *plan, ParamListInfo params, Snapshot snapshot, int eflags)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "cache_ext execution",
+												  ALLOCSET_SMALL_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	cx_execution *execution = palloc0(sizeof(cx_execution));
+	const cx_wrap_options *options = cx_wrap_options_of(plan);
+
+	INSTR_TIME_SET_CURRENT(execution->begun);
+	execution->context = context;
+	execution->plan = plan;
+	execution->statement = cx_wrap_statement(plan);
+	execution->generation = options->generation;
+	execution->snapshot = snapshot;
+	execution->params = params;
+	if (options->by_door)
+	{
+		execution->answer = asked;
+		asked = NULL;
+	}
+	if (execution->answer)
+		execution->request = *execution->answer;
+	else
+	{
+		execution->request.ttl_ms = options->ttl_ms;
+		execution->request.staleness_ms = options->staleness_ms;
+	}
+
+	cx_execution_decide(execution, snapshot == NULL || (eflags & EXEC_FLAG_EXPLAIN_ONLY) != 0);
+	INSTR_TIME_SET_CURRENT(execution->own);
+	INSTR_TIME_SUBTRACT(execution->own, execution->begun);
+	MemoryContextSwitchTo(old);
+	return execution;
+}
+
+static void
+forget_foreseen(void *arg)
+{
+	if (foreseen == arg)
+		foreseen = NULL;
+}
+
+bool
+cx_scan_foresee(PlannedStmt *plan, ParamListInfo params)
+{
+	cx_execution *execution = begin_execution(plan, params, NULL, 0);
+	MemoryContextCallback *callback;
+
+	if (execution->outcome != CX_OUTCOME_HIT)
+	{
+		MemoryContextDelete(execution->context);
+		return false;
+	}
+	callback = MemoryContextAlloc(execution->context, sizeof(MemoryContextCallback));
+	callback->func = forget_foreseen;
+	callback->arg = execution;
+	MemoryContextRegisterResetCallback(execution->context, callback);
+	foreseen = execution;
+	return true;
+}
+
+/* Is this the execution that a decision was made for?  The plan cache copies plans. */
+static bool
+is_foreseen(const cx_execution *execution, const QueryDesc *query_desc)
+{
+	int			cursor_options;
+
+	if (execution->plan == query_desc->plannedstmt)
+		return true;
+	return execution->params != NULL && execution->params == query_desc->params &&
+		cx_wrap_query_of(query_desc->plannedstmt, &cursor_options) != NULL &&
+		equal(execution->statement, cx_wrap_statement(query_desc->plannedstmt));
+}
+
+/* The decision that was made when the statement was planned, if this is its execution. */
+static cx_execution *
+take_foreseen(const QueryDesc *query_desc, int eflags)
+{
+	cx_execution *execution = foreseen;
+
+	if (execution == NULL || (eflags & EXEC_FLAG_EXPLAIN_ONLY) != 0 ||
+		!is_foreseen(execution, query_desc))
+		return NULL;
+	foreseen = NULL;
+	execution->plan = query_desc->plannedstmt;
+	execution->statement = cx_wrap_statement(execution->plan);
+	execution->snapshot = query_desc->snapshot;
+	if (!cx_execution_still_hit(execution))
+	{
+		MemoryContextDelete(execution->context);
+		return NULL;
+	}
+	return execution;
+}
+
+/*
+ * Begins the execution of a wrapped plan.  One that has nothing below its scan and is no hit is
+ * planned first; NULL if it then turns out not to be cacheable any more.
+ */
+static cx_execution *
+begin(QueryDesc *query_desc, int eflags)
+{
+	cx_execution *execution = take_foreseen(query_desc, eflags);
+	int			cursor_options;
+
+	if (execution != NULL)
+		return execution;
+	execution = begin_execution(query_desc->plannedstmt, query_desc->params, query_desc->snapshot,
+								eflags);
+	if (cx_wrap_query_of(query_desc->plannedstmt, &cursor_options) == NULL ||
+		(execution->outcome == CX_OUTCOME_HIT && (eflags & EXEC_FLAG_EXPLAIN_ONLY) == 0))
+		return execution;
+
+	MemoryContextDelete(execution->context);
+	query_desc->plannedstmt = cx_planner_plan_after_all(query_desc->plannedstmt,
+														query_desc->sourceText,
+														query_desc->params);
+	if (!cx_wrap_is_wrapped(query_desc->plannedstmt))
+		return NULL;
+	return begin_execution(query_desc->plannedstmt, query_desc->params, query_desc->snapshot,
+						   eflags);
+}
+
+static void
+start_next(QueryDesc *query_desc, int eflags)
+{
+	cx_nesting_enter();
+	PG_TRY();
+	{
+		if (prev_ExecutorStart_hook)
+			prev_ExecutorStart_hook(query_desc, eflags);
+		else
+			standard_ExecutorStart(query_desc, eflags);
+	}
+	PG_FINALLY();
+	{
+		cx_nesting_leave();
+	}
+	PG_END_TRY();
+}
+
+static void
+start_executor(QueryDesc *query_desc, int eflags)
+{
+	PlannedStmt *original;
+	cx_execution *outer = starting;
+	cx_execution *execution = NULL;
+
+	if (cx_wrap_is_wrapped(query_desc->plannedstmt))
+		execution = begin(query_desc, eflags);
+	if (execution == NULL)
+	{
+		start_next(query_desc, eflags);
+		return;
+	}
+
+	original = query_desc->plannedstmt;
+	if ((eflags & EXEC_FLAG_EXPLAIN_ONLY) == 0 &&
+		(execution->outcome == CX_OUTCOME_HIT || execution->request.only_hit))
+		query_desc->plannedstmt = cx_wrap_without_subplans(original);
+
+	starting = execution;
+	PG_TRY();
+	{
+		start_next(query_desc, eflags);
+	}
+	PG_FINALLY();
+	{
+		starting = outer;
+	}
+	PG_END_TRY();
+
+	/* EXPLAIN reads the lists */
+	query_desc->plannedstmt = original;
+	query_desc->estate->es_plannedstmt = original;
 }
 
 static void
@@ -440,71 +316,109 @@ begin_scan(CustomScanState *node, EState *estate, int eflags)
 {
 	cache_scan *scan = (cache_scan *) node;
 	CustomScan *plan = (CustomScan *) node->ss.ps.plan;
+	cx_execution *execution = starting;
 
-	scan->statement = cx_wrap_statement(plan);
-	scan->generation = cx_wrap_generation(plan);
+	Assert(execution != NULL && execution->plan->planTree == (Plan *) plan);
+	MemoryContextSetParent(execution->context, estate->es_query_cxt);
+	scan->execution = execution;
 	scan->columns = list_length(plan->custom_scan_tlist);
-	scan->eflags = eflags;
-	scan->answer = asked;
-	asked = NULL;
-	if (scan->answer)
-		scan->request = *scan->answer;
 
 	if ((eflags & EXEC_FLAG_EXPLAIN_ONLY) != 0)
 	{
-		start_plan(scan);
+		outerPlanState(node) = ExecInitNode(outerPlan(plan), estate, eflags);
 		return;
 	}
 
-	cx_redis_budget_start(&scan->budget);
-	decide(scan);
-
-	if (scan->outcome == CX_OUTCOME_HIT)
+	if (execution->outcome == CX_OUTCOME_HIT)
+	{
 		scan->tuple_slot = ExecInitExtraTupleSlot(estate,
 												  node->ss.ss_ScanTupleSlot->tts_tupleDescriptor,
 												  &TTSOpsMinimalTuple);
-	else if (!scan->request.only_hit)
-		start_plan(scan);
+		scan->next_tuple = execution->body;
+	}
+	else if (!execution->request.only_hit)
+		outerPlanState(node) = ExecInitNode(outerPlan(plan), estate, eflags);
 
-	if (!scan->filling)
-		settle(scan, scan->outcome);
+	if (!execution->filling)
+		cx_execution_settle(execution, execution->outcome);
 }
 
 /*
  * Running
  */
 
-/* The plan below has come to its end: store what was collected, if it is still exact. */
-static void
-end_fill(cache_scan *scan)
+static cache_scan *
+scan_of(const QueryDesc *query_desc)
 {
-	int64		ttl = ttl_ms(scan);
-	bool		stored = false;
+	PlanState  *top = query_desc->planstate;
 
-	scan->filling = false;
-	CX_STOP(CX_STOP_FILL_READY);
+	if (top != NULL && IsA(top, CustomScanState) &&
+		((CustomScanState *) top)->methods->BeginCustomScan == begin_scan)
+		return (cache_scan *) top;
+	return NULL;
+}
 
-	if (has_written())
-		scan->reason = "the transaction has written";
-	else
-	{
-		cx_row_codec_end(scan->codec);
-		cx_entry_write_checksum(&scan->entry);
-		ttl -= (int64) (ttl * cx_ttl_jitter * pg_prng_double(&pg_global_prng_state));
-		stored = cx_redis_tier_put(scan->name, scan->entry.data, scan->entry.len, Max(ttl, 1),
-								   &scan->budget);
-		if (!stored)
-			scan->reason = "Redis is not available";
-	}
-	settle(scan, stored ? CX_OUTCOME_FILLED : CX_OUTCOME_NOT_FILLED);
+/* Copies the rows to the execution's own memory and lets the entry go. */
+static void
+keep_rows(cache_scan *scan)
+{
+	cx_execution *execution = scan->execution;
+	size_t		done = scan->next_tuple - execution->body;
+	char	   *copy = MemoryContextAllocHuge(execution->context, execution->body_length);
+
+	memcpy(copy, execution->body, execution->body_length);
+	ExecClearTuple(scan->tuple_slot);
+	cx_local_release(execution->pin);
+	execution->pin = NULL;
+	execution->body = copy;
+	scan->next_tuple = copy + done;
 }
 
 static void
-abandon_fill(cache_scan *scan, const char *reason)
+run_executor(CX_EXECUTOR_RUN_PARAMETERS)
 {
-	scan->filling = false;
-	scan->reason = reason;
-	settle(scan, CX_OUTCOME_NOT_FILLED);
+	cache_scan *scan = scan_of(query_desc);
+
+	if (scan != NULL)
+	{
+		cx_execution *execution = scan->execution;
+
+		if (execution->filling && scan->runs > 0)
+			cx_fill_abandon(execution, "the plan did not run straight to its end");
+		if (execution->pin != NULL && count != 0 && count < execution->row_count)
+			keep_rows(scan);
+		else if (count == 0 && scan->runs == 0 &&
+				 !cx_wire_possible(query_desc, execution, &scan->formats))
+			scan->formats = NULL;
+		scan->runs++;
+	}
+
+	if (prev_ExecutorRun_hook)
+		prev_ExecutorRun_hook(CX_EXECUTOR_RUN_ARGUMENTS);
+	else
+		standard_ExecutorRun(CX_EXECUTOR_RUN_ARGUMENTS);
+}
+
+/* Runs the plan after all, in an executor of its own. */
+static void
+run_instead(cache_scan *scan)
+{
+	EState	   *estate = scan->css.ss.ps.state;
+	MemoryContext old = MemoryContextSwitchTo(estate->es_query_cxt);
+	PlannedStmt *plan = scan->execution->plan;
+	int			cursor_options;
+
+	if (cx_wrap_query_of(plan, &cursor_options) != NULL)
+		plan = cx_planner_plan_after_all(plan, estate->es_sourceText, estate->es_param_list_info);
+	if (cx_wrap_is_wrapped(plan))
+		plan = cx_wrap_unwrapped(plan);
+	scan->execution->outcome = CX_OUTCOME_BYPASS;
+	scan->execution->reason = "settings were changed after the statement was bound";
+	scan->instead = CreateQueryDesc(plan, estate->es_sourceText,
+									estate->es_snapshot, InvalidSnapshot, None_Receiver,
+									estate->es_param_list_info, estate->es_queryEnv, 0);
+	ExecutorStart(scan->instead, 0);
+	MemoryContextSwitchTo(old);
 }
 
 /* A row of the plan below without its junk columns, which come last. */
@@ -523,31 +437,90 @@ without_junk(cache_scan *scan, TupleTableSlot *below)
 	return ExecStoreVirtualTuple(slot);
 }
 
+/* The first row is asked for: is the session still the one that the key tells of? */
+static void
+begin_emitting(cache_scan *scan)
+{
+	cx_execution *execution = scan->execution;
+
+	scan->emitting = true;
+	if ((execution->outcome != CX_OUTCOME_HIT && !execution->filling) ||
+		cx_execution_same_session(execution))
+		return;
+	if (execution->filling)
+		cx_fill_abandon(execution, "settings were changed after the statement was bound");
+	else
+		run_instead(scan);
+}
+
+static void
+end_fill(cx_execution *execution)
+{
+	instr_time	start;
+	instr_time	end;
+
+	INSTR_TIME_SET_CURRENT(start);
+	cx_fill_end(execution);
+	INSTR_TIME_SET_CURRENT(end);
+	INSTR_TIME_ACCUM_DIFF(execution->own, end, start);
+}
+
+static TupleTableSlot *
+next_row_of_hit(cache_scan *scan)
+{
+	cx_execution *execution = scan->execution;
+	MinimalTuple tuple;
+
+	if (scan->next_row == execution->row_count)
+		return ExecClearTuple(scan->tuple_slot);
+	if (execution->tuples != NULL)
+		tuple = execution->tuples[scan->next_row];
+	else
+	{
+		tuple = (MinimalTuple) unconstify(char *, scan->next_tuple);
+		scan->next_tuple += MAXALIGN(tuple->t_len);
+	}
+	scan->next_row++;
+	return ExecStoreMinimalTuple(tuple, scan->tuple_slot, false);
+}
+
+/* All rows at once, past the receiver; the executor learns how many there were. */
+static TupleTableSlot *
+send_hit(cache_scan *scan)
+{
+	cx_wire_send(scan->execution, scan->tuple_slot, scan->formats);
+	scan->css.ss.ps.state->es_processed += scan->execution->row_count;
+	return ExecClearTuple(scan->tuple_slot);
+}
+
 static TupleTableSlot *
 exec_scan(CustomScanState *node)
 {
 	cache_scan *scan = (cache_scan *) node;
+	cx_execution *execution = scan->execution;
 	TupleTableSlot *slot;
 
-	if (scan->outcome == CX_OUTCOME_HIT)
-	{
-		if (scan->next_tuple == scan->tuple_count)
-			return ExecClearTuple(scan->tuple_slot);
-		return ExecStoreMinimalTuple(scan->tuples[scan->next_tuple++], scan->tuple_slot, false);
-	}
-	if (outerPlanState(node) == NULL)
+	if (unlikely(!scan->emitting))
+		begin_emitting(scan);
+	if (execution->outcome == CX_OUTCOME_HIT)
+		return scan->formats != NULL ? send_hit(scan) : next_row_of_hit(scan);
+
+	if (outerPlanState(node) != NULL)
+		slot = ExecProcNode(outerPlanState(node));
+	else if (scan->instead != NULL)
+		slot = ExecProcNode(scan->instead->planstate);
+	else
 		return NULL;			/* only a hit was asked for */
 
-	slot = ExecProcNode(outerPlanState(node));
 	if (TupIsNull(slot))
 	{
-		if (scan->filling)
-			end_fill(scan);
+		if (execution->filling)
+			end_fill(execution);
 		return NULL;
 	}
 	slot = without_junk(scan, slot);
-	if (scan->filling && !cx_row_codec_add(scan->codec, slot))
-		abandon_fill(scan, cx_row_codec_refusal(scan->codec));
+	if (execution->filling)
+		cx_fill_add(execution, slot);
 	return slot;
 }
 
@@ -556,18 +529,71 @@ rescan_scan(CustomScanState *node)
 {
 	cache_scan *scan = (cache_scan *) node;
 
-	scan->next_tuple = 0;
-	if (scan->filling)
-		abandon_fill(scan, "the plan did not run straight to its end");
+	if (scan->execution->filling)
+		cx_fill_abandon(scan->execution, "the plan did not run straight to its end");
+	scan->next_row = 0;
+	scan->next_tuple = scan->execution->body;
+	if (scan->instead != NULL)
+		ExecutorRewind(scan->instead);
 	if (outerPlanState(node) != NULL)
 		ExecReScan(outerPlanState(node));
+}
+
+/* Adds what this execution took to its statement's account. */
+static void
+keep_account(const cache_scan *scan)
+{
+	const cx_execution *execution = scan->execution;
+	cx_account	account = cx_wrap_account(execution->plan,
+										  scan->css.ss.ps.state->es_sourceText);
+	instr_time	took;
+	double		us;
+
+	INSTR_TIME_SET_CURRENT(took);
+	INSTR_TIME_SUBTRACT(took, execution->begun);
+	us = INSTR_TIME_GET_DOUBLE(took) * 1e6;
+	switch (execution->outcome)
+	{
+		case CX_OUTCOME_HIT:
+			cx_account_add_hit(account, us);
+			break;
+		case CX_OUTCOME_FILLED:
+		case CX_OUTCOME_NOT_FILLED:
+			if (!execution->request.only_hit)
+				cx_account_add_miss(account, us, INSTR_TIME_GET_DOUBLE(execution->own) * 1e6,
+									execution->outcome == CX_OUTCOME_FILLED);
+			break;
+		case CX_OUTCOME_BYPASS:
+			if (execution->reason == cx_execution_does_not_pay)
+				cx_account_add_plain(account, us);
+			break;
+		case CX_OUTCOME_NONE:
+			break;
+	}
 }
 
 static void
 end_scan(CustomScanState *node)
 {
+	cache_scan *scan = (cache_scan *) node;
+
+	if (scan->emitting)
+		keep_account(scan);
+
 	if (outerPlanState(node) != NULL)
 		ExecEndNode(outerPlanState(node));
+	if (scan->instead != NULL)
+	{
+		ExecutorFinish(scan->instead);
+		ExecutorEnd(scan->instead);
+		FreeQueryDesc(scan->instead);
+	}
+	if (scan->execution->pin != NULL)
+	{
+		ExecClearTuple(scan->tuple_slot);
+		cx_local_release(scan->execution->pin);
+		scan->execution->pin = NULL;
+	}
 }
 
 static const char *
@@ -592,22 +618,24 @@ outcome_text(cx_outcome outcome)
 static void
 explain_scan(CustomScanState *node, List *ancestors, ExplainState *es)
 {
-	cache_scan *scan = (cache_scan *) node;
-	const char *text = outcome_text(scan->outcome);
+	const cx_execution *execution = ((cache_scan *) node)->execution;
+	const char *text = outcome_text(execution->outcome);
 
-	if (scan->request.only_hit && scan->outcome == CX_OUTCOME_NOT_FILLED)
-		text = "miss";			/* the door's next plan tells the rest */
-	if (scan->reason != NULL)
-		text = psprintf("%s: %s", text, scan->reason);
+	if (execution->outcome == CX_OUTCOME_NOT_FILLED &&
+		(execution->request.only_hit || outerPlanState(node)->instrument == NULL))
+		text = "miss";			/* what becomes of it shows in the door's next plan, or not at all */
+	if (execution->reason != NULL)
+		text = psprintf("%s: %s", text, execution->reason);
 	ExplainPropertyText("Cache", text, es);
-	if (scan->name != NULL && es->verbose)
-		ExplainPropertyText("Cache Key", scan->name, es);
-	if (scan->outcome == CX_OUTCOME_HIT)
+	if (es->verbose && execution->key.len > 0)
+		ExplainPropertyText("Cache Key",
+							cx_redis_tier_name(execution->key.data, execution->key.len), es);
+	if (execution->outcome == CX_OUTCOME_HIT)
 	{
-		ExplainPropertyText("Cache Tier", "redis", es);
+		ExplainPropertyText("Cache Tier", execution->tier, es);
 		if (es->timing)
 			ExplainPropertyInteger("Cache Age", "ms",
-								   (GetCurrentTimestamp() - scan->created) / 1000, es);
+								   (GetCurrentTimestamp() - execution->created) / 1000, es);
 	}
 }
 
@@ -640,4 +668,6 @@ cx_scan_init(void)
 	RegisterCustomScanMethods(&cx_scan_methods);
 	prev_ExecutorStart_hook = ExecutorStart_hook;
 	ExecutorStart_hook = start_executor;
+	prev_ExecutorRun_hook = ExecutorRun_hook;
+	ExecutorRun_hook = run_executor;
 }

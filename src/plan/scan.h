@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "nodes/extensible.h"
+#include "nodes/plannodes.h"
 
 extern void cx_scan_init(void);
 
@@ -32,12 +33,20 @@ typedef enum cx_outcome
 typedef struct cx_request
 {
 	int64		ttl_ms;			/* of an entry stored, and the oldest one served; 0: the setting */
+	int64		staleness_ms;	/* age up to which one may be inexact; 0: the setting, -1: none */
 	bool		only_hit;
 	bool		missed;
+	bool		refresh;		/* there was an entry, but this session is to make a new one */
 
 	cx_outcome	outcome;
 	bool		plan_is_old;	/* not filled because the plan is older than what it reads */
 } cx_request;
+
+/*
+ * Is there a hit for a plan that is about to be started?  If so the decision stands for its next
+ * execution, as long as the plan's memory.
+ */
+extern bool cx_scan_foresee(PlannedStmt *plan, ParamListInfo params);
 
 /* Is a look-up worth trying right now?  If not, a scan would bypass the cache. */
 extern bool cx_scan_may_hit(void);

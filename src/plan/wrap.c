@@ -8,26 +8,49 @@
  */
 #include "postgres.h"
 
+#include "base/compat.h"
 #include "plan/scan.h"
 #include "plan/wrap.h"
 
-#include "catalog/pg_type.h"
+#include "nodes/extensible.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 
-void
-cx_wrap(PlannedStmt *plan, cx_statement *statement, uint64 generation)
+#define WRAPPING_NODE "cx_wrapping"
+
+/* The scan's custom_private holds one. */
+typedef struct wrapping
 {
-	Plan	   *child = plan->planTree;
-	CustomScan *scan;
+	ExtensibleNode node;
+	cx_statement *statement;
+	cx_wrap_options options;
+	Query	   *query;			/* where nothing is below the scan */
+	int			cursor_options;
+} wrapping;
+
+static wrapping *
+make_wrapping(cx_statement *statement, const cx_wrap_options *options)
+{
+	wrapping   *made = palloc0(sizeof(wrapping));
+
+	made->node.type = T_ExtensibleNode;
+	made->node.extnodename = WRAPPING_NODE;
+	made->statement = statement;
+	made->options = *options;
+	return made;
+}
+
+/*
+ * Adds the columns of a target list to the scan; false where there is junk between the result's
+ * columns, which is never seen.
+ */
+static bool
+add_columns(CustomScan *scan, List *targets)
+{
 	AttrNumber	column = 0;
 	ListCell   *cell;
 
-	if (plan->commandType != CMD_SELECT || plan->rowMarks != NIL || plan->hasModifyingCTE)
-		return;
-
-	scan = makeNode(CustomScan);
-	foreach(cell, child->targetlist)
+	foreach(cell, targets)
 	{
 		TargetEntry *below = lfirst_node(TargetEntry, cell);
 		Node	   *expr = (Node *) below->expr;
@@ -36,7 +59,7 @@ cx_wrap(PlannedStmt *plan, cx_statement *statement, uint64 generation)
 		if (below->resjunk)
 			continue;
 		if (below->resno != ++column)
-			return;				/* junk between the result's columns: never seen */
+			return false;
 
 		entry = makeTargetEntry((Expr *) makeVar(OUTER_VAR, column, exprType(expr),
 												 exprTypmod(expr), exprCollation(expr), 0),
@@ -51,22 +74,57 @@ cx_wrap(PlannedStmt *plan, cx_statement *statement, uint64 generation)
 		entry->resorigcol = below->resorigcol;
 		scan->scan.plan.targetlist = lappend(scan->scan.plan.targetlist, entry);
 	}
+	return true;
+}
+
+static CustomScan *
+make_scan(wrapping *private)
+{
+	CustomScan *scan = makeNode(CustomScan);
+
+	scan->scan.plan.plan_node_id = -1;	/* no parallel worker ever sees this node */
+	scan->custom_private = list_make1(private);
+	scan->methods = &cx_scan_methods;
+	return scan;
+}
+
+void
+cx_wrap(PlannedStmt *plan, cx_statement *statement, const cx_wrap_options *options)
+{
+	Plan	   *child = plan->planTree;
+	CustomScan *scan;
+
+	if (plan->commandType != CMD_SELECT || plan->rowMarks != NIL || plan->hasModifyingCTE)
+		return;
+
+	scan = make_scan(make_wrapping(statement, options));
+	if (!add_columns(scan, child->targetlist))
+		return;
 
 	/* the same cost, or generic and custom plans would compare differently */
 	scan->scan.plan.startup_cost = child->startup_cost;
 	scan->scan.plan.total_cost = child->total_cost;
 	scan->scan.plan.plan_rows = child->plan_rows;
 	scan->scan.plan.plan_width = child->plan_width;
-	scan->scan.plan.plan_node_id = -1;	/* no parallel worker ever sees this node */
 	scan->scan.plan.extParam = bms_copy(child->extParam);
 	scan->scan.plan.allParam = bms_copy(child->allParam);
 	scan->scan.plan.lefttree = child;
-	scan->custom_private = list_make2(statement,
-									  makeConst(INT8OID, -1, InvalidOid, sizeof(int64),
-												Int64GetDatum((int64) generation), false,
-												FLOAT8PASSBYVAL));
-	scan->methods = &cx_scan_methods;
 	plan->planTree = (Plan *) scan;
+}
+
+bool
+cx_wrap_query(PlannedStmt *plan, cx_statement *statement, const cx_wrap_options *options,
+			  Query *query, int cursor_options)
+{
+	wrapping   *private = make_wrapping(statement, options);
+	CustomScan *scan = make_scan(private);
+
+	private->query = query;
+	private->cursor_options = cursor_options;
+	if (!add_columns(scan, query->targetList))
+		return false;
+	plan->planTree = (Plan *) scan;
+	return true;
 }
 
 bool
@@ -76,14 +134,130 @@ cx_wrap_is_wrapped(const PlannedStmt *plan)
 		((CustomScan *) plan->planTree)->methods == &cx_scan_methods;
 }
 
-const cx_statement *
-cx_wrap_statement(const CustomScan *scan)
+static wrapping *
+wrapping_of(const PlannedStmt *plan)
 {
-	return linitial(scan->custom_private);
+	return linitial(((CustomScan *) plan->planTree)->custom_private);
 }
 
-uint64
-cx_wrap_generation(const CustomScan *scan)
+const cx_statement *
+cx_wrap_statement(const PlannedStmt *plan)
 {
-	return (uint64) DatumGetInt64(lsecond_node(Const, scan->custom_private)->constvalue);
+	return wrapping_of(plan)->statement;
+}
+
+const cx_wrap_options *
+cx_wrap_options_of(const PlannedStmt *plan)
+{
+	return &wrapping_of(plan)->options;
+}
+
+Query *
+cx_wrap_query_of(const PlannedStmt *plan, int *cursor_options)
+{
+	const wrapping *private = wrapping_of(plan);
+
+	*cursor_options = private->cursor_options;
+	return private->query;
+}
+
+cx_account
+cx_wrap_open_account(const cx_statement *statement, bool by_door, const char *text, int location,
+					 int length, uint64 query_id)
+{
+	uint8		name[CX_ACCOUNT_NAME_LENGTH];
+
+	memcpy(name, cx_statement_fingerprint(statement), sizeof(name));
+	name[sizeof(name) - 1] ^= by_door;
+	if (text == NULL)
+		text = "";
+	else
+		text += Max(location, 0);
+	return cx_account_open(name, text, length > 0 ? length : strlen(text), (int64) query_id);
+}
+
+cx_account
+cx_wrap_account(PlannedStmt *plan, const char *text)
+{
+	wrapping   *private = wrapping_of(plan);
+	cx_wrap_options *options = &private->options;
+
+	if (!cx_account_is_open(options->account))
+		options->account = cx_wrap_open_account(private->statement, options->by_door, text,
+												plan->stmt_location, plan->stmt_len,
+												plan->queryId);
+	return options->account;
+}
+
+PlannedStmt *
+cx_wrap_without_subplans(const PlannedStmt *plan)
+{
+	PlannedStmt *copy = palloc(sizeof(PlannedStmt));
+
+	*copy = *plan;
+	copy->subplans = NIL;
+	cx_forget_pruning(copy);
+	return copy;
+}
+
+PlannedStmt *
+cx_wrap_unwrapped(const PlannedStmt *plan)
+{
+	PlannedStmt *copy = palloc(sizeof(PlannedStmt));
+
+	*copy = *plan;
+	copy->planTree = outerPlan(plan->planTree);
+	return copy;
+}
+
+/*
+ * As a node
+ */
+
+static void
+copy_wrapping(ExtensibleNode *new_node, const ExtensibleNode *old_node)
+{
+	wrapping   *copy = (wrapping *) new_node;
+	const wrapping *old = (const wrapping *) old_node;
+
+	copy->statement = copyObject(old->statement);
+	copy->options = old->options;
+	copy->query = copyObject(old->query);
+	copy->cursor_options = old->cursor_options;
+}
+
+static bool
+equal_wrapping(const ExtensibleNode *a, const ExtensibleNode *b)
+{
+	return equal(((const wrapping *) a)->statement, ((const wrapping *) b)->statement);
+}
+
+/* For debug_print_plan. */
+static void
+out_wrapping(StringInfo out, const ExtensibleNode *node)
+{
+	appendStringInfoString(out, " :statement ");
+	outNode(out, ((const wrapping *) node)->statement);
+}
+
+/* Plans that hold one are not sent to parallel workers. */
+static void
+read_wrapping(ExtensibleNode *node)
+{
+	elog(ERROR, "a cx_wrapping can't be read back");
+}
+
+static const ExtensibleNodeMethods wrapping_methods = {
+	.extnodename = WRAPPING_NODE,
+	.node_size = sizeof(wrapping),
+	.nodeCopy = copy_wrapping,
+	.nodeEqual = equal_wrapping,
+	.nodeOut = out_wrapping,
+	.nodeRead = read_wrapping,
+};
+
+void
+cx_wrap_init(void)
+{
+	RegisterExtensibleNodeMethods(&wrapping_methods);
 }

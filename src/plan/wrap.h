@@ -7,19 +7,61 @@
 
 #include "postgres.h"
 
+#include "core/account.h"
 #include "nodes/plannodes.h"
+#include "plan/scan.h"
 #include "query/statement.h"
 
+/* What a wrapped plan carries besides its statement. */
+typedef struct cx_wrap_options
+{
+	uint64		generation;		/* when planning began (plan/generation.h) */
+	cx_account	account;		/* the statement's */
+	bool		by_door;		/* made for a SQL function, which passes a request */
+	bool		hinted;			/* an ordinary statement that asks to be cached */
+	int64		ttl_ms;			/* as in cx_request */
+	int64		staleness_ms;
+} cx_wrap_options;
+
+extern void cx_wrap_init(void);
+
 /*
- * Puts a cache scan on top of the plan of a cacheable statement whose planning began at that
- * generation (plan/generation.h).  Leaves a plan alone that can't carry one.
+ * Puts a cache scan on top of the plan of a cacheable statement.  Leaves a plan alone that can't carry
+ * one.
  */
-extern void cx_wrap(PlannedStmt *plan, cx_statement *statement, uint64 generation);
+extern void cx_wrap(PlannedStmt *plan, cx_statement *statement, const cx_wrap_options *options);
+
+/*
+ * Makes a cache scan with nothing below it the plan of a query, which it keeps, to be planned with
+ * these options when it is needed.  The costs are the caller's to set.  False where that can't be.
+ */
+extern bool cx_wrap_query(PlannedStmt *plan, cx_statement *statement,
+						  const cx_wrap_options *options, Query *query, int cursor_options);
+
+/* The query of a plan with nothing below, not to be changed; else NULL. */
+extern Query *cx_wrap_query_of(const PlannedStmt *plan, int *cursor_options);
 
 extern bool cx_wrap_is_wrapped(const PlannedStmt *plan);
 
 /* What was given to cx_wrap(). */
-extern const cx_statement *cx_wrap_statement(const CustomScan *scan);
-extern uint64 cx_wrap_generation(const CustomScan *scan);
+extern const cx_statement *cx_wrap_statement(const PlannedStmt *plan);
+extern const cx_wrap_options *cx_wrap_options_of(const PlannedStmt *plan);
+
+/*
+ * The account of a statement with this text (length 0: up to its end).  What doors ask for has accounts of
+ * its own: it is always cached, so it says nothing of what pays.
+ */
+extern cx_account cx_wrap_open_account(const cx_statement *statement, bool by_door,
+									   const char *text, int location, int length, uint64 query_id);
+
+/* The account of a plan's statement, opened again where the one that it had made room for others. */
+extern cx_account cx_wrap_account(PlannedStmt *plan, const char *text);
+
+/*
+ * Shallow copies of a wrapped plan, in CurrentMemoryContext: one whose subplans the executor won't
+ * start, and the plan below the scan as if it had never been wrapped.
+ */
+extern PlannedStmt *cx_wrap_without_subplans(const PlannedStmt *plan);
+extern PlannedStmt *cx_wrap_unwrapped(const PlannedStmt *plan);
 
 #endif

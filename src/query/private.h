@@ -18,6 +18,9 @@
 /* More elements of an ANY (array) than this are tagged as any row of the table. */
 #define CX_MAX_KEY_VALUES 16
 
+#define CX_RENDERS_TEXT 1
+#define CX_RENDERS_BINARY 2
+
 /* A parameter ($n) that the statement uses. */
 typedef struct cx_parameter
 {
@@ -62,6 +65,9 @@ struct cx_statement
 	cx_tag	   *tags;			/* those that no parameter decides */
 	int			pin_count;
 	cx_pin	   *pins;
+
+	int			column_count;
+	uint8	   *renderings;		/* of each column: CX_RENDERS_TEXT, CX_RENDERS_BINARY */
 
 	List	   *relations;		/* OIDs */
 	List	   *functions;		/* OIDs: what cx_statement_functions() promises */

@@ -8,7 +8,7 @@
  *
  * Reads: eligible.c walks the query and calls relations.c, functions.c (with reviewed.c, allowed.c)
  * and types.c for what it meets; occurrences.c and conditions.c find the rows that it depends on;
- * key.c and tags.c serve each execution.
+ * fingerprint.c tells one query from another; key.c and tags.c serve each execution.
  *
  * Memory: an analysis works in a context of its own; what it returns is in the caller's.
  */
@@ -16,10 +16,14 @@
 
 #include "base/compat.h"
 #include "query/analysis.h"
+#include "query/fingerprint.h"
 
+#include "access/transam.h"
 #include "common/cryptohash.h"
 #include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
 #include "utils/acl.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
 bool
@@ -47,24 +51,53 @@ cx_analysis_refuse(cx_analysis *analysis, const char *format,...)
 	return false;
 }
 
-/*
- * nodeToString() writes every field of every node; the only ones it leaves out, like queryId, are
- * those that have no bearing on the result.
- */
 static bool
-make_fingerprint(cx_statement *statement, Query *query)
+make_fingerprint(cx_statement *statement, const Query *query)
 {
-	char	   *text = nodeToString(query);
-	pg_cryptohash_ctx *hash = pg_cryptohash_create(PG_SHA256);
+	StringInfoData tree;
+	pg_cryptohash_ctx *hash;
 	bool		made;
 
+	initStringInfo(&tree);
+	cx_fingerprint_write(query, &tree);
+
+	hash = pg_cryptohash_create(PG_SHA256);
 	if (hash == NULL)
 		return false;
 	made = pg_cryptohash_init(hash) == 0 &&
-		pg_cryptohash_update(hash, (const uint8 *) text, strlen(text)) == 0 &&
+		pg_cryptohash_update(hash, (const uint8 *) tree.data, tree.len) == 0 &&
 		pg_cryptohash_final(hash, statement->fingerprint, sizeof(statement->fingerprint)) == 0;
 	pg_cryptohash_free(hash);
 	return made;
+}
+
+/*
+ * Which columns can be rendered once for all.  That none can is no reason to refuse the statement,
+ * so the review is an analysis of its own.
+ */
+static void
+review_renderings(cx_statement *statement, const Query *query)
+{
+	ListCell   *cell;
+
+	statement->renderings = palloc0(sizeof(uint8) * Max(list_length(query->targetList), 1));
+	foreach(cell, query->targetList)
+	{
+		const TargetEntry *entry = lfirst_node(TargetEntry, cell);
+		Oid			type = exprType((Node *) entry->expr);
+		Oid			element = get_base_element_type(type);
+		uint8	   *rendering = &statement->renderings[statement->column_count];
+		cx_analysis review = {.statement = palloc0(sizeof(cx_statement))};
+
+		if (entry->resjunk)
+			continue;
+		statement->column_count++;
+		if (!cx_types_review_output(&review, type, NULL, false))
+			continue;
+		*rendering = CX_RENDERS_TEXT;
+		if ((OidIsValid(element) ? element : getBaseType(type)) < FirstNormalObjectId)
+			*rendering |= CX_RENDERS_BINARY;
+	}
 }
 
 static List *
@@ -98,6 +131,7 @@ cx_statement_analyze(Query *query, bool untracked_allowed, const char **refused)
 	{
 		cx_occurrences_add(&analysis, query);
 		cx_tags_finish(analysis.statement);
+		review_renderings(analysis.statement, query);
 		analysis.statement->relations = sorted_unique(analysis.statement->relations);
 		MemoryContextSwitchTo(caller);
 		result = copyObject(analysis.statement);
@@ -145,6 +179,19 @@ cx_statement_permitted(const cx_statement *statement)
 	return true;
 }
 
+bool
+cx_statement_renders(const cx_statement *statement, int column, bool binary)
+{
+	return column < statement->column_count &&
+		(statement->renderings[column] & (binary ? CX_RENDERS_BINARY : CX_RENDERS_TEXT)) != 0;
+}
+
+const uint8 *
+cx_statement_fingerprint(const cx_statement *statement)
+{
+	return statement->fingerprint;
+}
+
 List *
 cx_statement_relations(const cx_statement *statement)
 {
@@ -180,6 +227,7 @@ copy_statement(ExtensibleNode *new_node, const ExtensibleNode *old_node)
 	copy->parameters = copy_array(old->parameters, sizeof(cx_parameter) * old->parameter_count);
 	copy->tags = copy_array(old->tags, sizeof(cx_tag) * old->tag_count);
 	copy->pins = copy_array(old->pins, sizeof(cx_pin) * old->pin_count);
+	copy->renderings = copy_array(old->renderings, sizeof(uint8) * old->column_count);
 	copy->relations = list_copy(old->relations);
 	copy->functions = list_copy(old->functions);
 	copy->executed = list_copy(old->executed);

@@ -63,6 +63,15 @@ extern int	cx_statement_tags(const cx_statement *statement, ParamListInfo params
  */
 extern bool cx_statement_permitted(const cx_statement *statement);
 
+/*
+ * Is what the column's output function (or send function) makes of a value fixed by the value and
+ * by what is in every key?
+ */
+extern bool cx_statement_renders(const cx_statement *statement, int column, bool binary);
+
+/* What the statement is known by: 32 bytes. */
+extern const uint8 *cx_statement_fingerprint(const cx_statement *statement);
+
 /* OIDs of all relations and functions the result depends on, members of trees too. */
 extern List *cx_statement_relations(const cx_statement *statement);
 extern List *cx_statement_functions(const cx_statement *statement);

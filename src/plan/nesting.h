@@ -1,0 +1,28 @@
+/*
+ * plan/nesting.h
+ *		Is this a client's own statement, or one that another runs?
+ */
+#ifndef CX_PLAN_NESTING_H
+#define CX_PLAN_NESTING_H
+
+#include "postgres.h"
+
+extern void cx_nesting_init(void);
+
+/*
+ * True for what a client sent, also where EXPLAIN, EXECUTE, COPY or CREATE TABLE AS run it; false
+ * inside a function, a trigger, a DO block, the planning or the start of another statement.
+ */
+extern bool cx_nesting_outermost(void);
+
+/* Is it run by EXPLAIN? */
+extern bool cx_nesting_explained(void);
+
+/* Around work that may run statements of its own.  Leave is called on error too. */
+extern void cx_nesting_enter(void);
+extern void cx_nesting_leave(void);
+
+/* Did this transaction take an explicit lock on a table? */
+extern bool cx_nesting_locked_table(void);
+
+#endif
