@@ -10,6 +10,7 @@
 #include "base/settings.h"
 #include "base/shmem.h"
 #include "base/stop_point.h"
+#include "core/account.h"
 #include "core/clock.h"
 #include "core/dirty.h"
 #include "core/prepared.h"
@@ -51,6 +52,7 @@ _PG_init(void)
 	cx_prepared_init();			/* after the clocks, which it raises */
 	cx_dirty_init();
 	cx_redis_tier_init();
+	cx_account_init();
 
 	cx_generation_init();
 	cx_scan_init();

@@ -13,23 +13,30 @@
 #include "datatype/timestamp.h"
 
 #define CX_ACCOUNT_NAME_LENGTH 32
+#define CX_ACCOUNT_TEXT_LENGTH 512
 
 /* A handle: stays safe to use when the account has made room for another (then nothing is added). */
 typedef struct cx_account
 {
 	uint32		index;
 	uint32		generation;
-	bool		valid;			/* false: there was no room */
+	bool		valid;			/* false: there is no shared memory */
 } cx_account;
 
 extern void cx_account_init(void);
 
 /*
  * Finds or opens the account of a statement of this database: fingerprint is
- * CX_ACCOUNT_NAME_LENGTH bytes.  text and its length are kept (cut short) for people.
+ * CX_ACCOUNT_NAME_LENGTH bytes.  text (cut short) and the current user are kept for people.
  */
 extern cx_account cx_account_open(const uint8 *fingerprint, const char *text, size_t length,
 								  int64 query_id);
+
+/*
+ * Does the handle still stand for its statement?  If not (it made room, or was forgotten), nothing more
+ * is learnt of the statement until it is opened again.
+ */
+extern bool cx_account_is_open(cx_account account);
 
 /*
  * Should this execution ask the cache?  False while the statement loses by it; it is tried again after
@@ -53,9 +60,11 @@ extern double cx_account_miss_us(cx_account account);
 typedef struct cx_account_facts
 {
 	Oid			database;
+	Oid			role;			/* who opened it */
 	uint8		fingerprint[CX_ACCOUNT_NAME_LENGTH];
 	int64		query_id;
-	char		text[512];		/* zero-terminated, cut at a character of the server encoding */
+	char		text[CX_ACCOUNT_TEXT_LENGTH];	/* zero-terminated, cut at a character of the
+												 * database's encoding */
 	uint64		hits;
 	uint64		misses;
 	uint64		stored;			/* of the misses */
@@ -69,6 +78,8 @@ typedef struct cx_account_facts
 
 /* Calls the visitor with a copy of each account in use. */
 extern void cx_account_visit(void (*visitor) (const cx_account_facts *facts, void *arg), void *arg);
+
+/* Forgets the accounts of this database. */
 extern void cx_account_reset(void);
 
 #endif
