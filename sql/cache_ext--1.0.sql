@@ -206,6 +206,36 @@ CREATE VIEW cache_ext.stats AS SELECT * FROM cache_ext.stats();
 COMMENT ON VIEW cache_ext.stats IS
 'what the cache did since the server started, summed over all sessions';
 
+CREATE FUNCTION cache_ext.statements(
+	OUT role name,
+	OUT query_id bigint,
+	OUT query text,
+	OUT hits bigint,
+	OUT misses bigint,
+	OUT stored bigint,
+	OUT plain bigint,
+	OUT hit_ms double precision,
+	OUT miss_ms double precision,
+	OUT plain_ms double precision,
+	OUT resting boolean,
+	OUT last_used timestamptz)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'cache_ext_statements'
+LANGUAGE C VOLATILE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION cache_ext.statements() IS
+'what is behind the view statements';
+
+CREATE VIEW cache_ext.statements AS SELECT * FROM cache_ext.statements();
+COMMENT ON VIEW cache_ext.statements IS
+'what statements of this database cost with and without the cache, and whether it pays for them';
+
+CREATE FUNCTION cache_ext.reset_statements()
+RETURNS void
+AS 'MODULE_PATHNAME', 'cache_ext_reset_statements'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.reset_statements() IS
+'forgets what the view statements shows';
+
 --
 -- Privileges: nothing to PUBLIC but what runs with the caller's rights
 --
