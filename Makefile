@@ -36,7 +36,7 @@ demo:
 	@exec bash test/demo/run
 
 # What hits and tracking cost, in about 20 minutes, and less with some of the groups of test/bench/run:
-# make bench BENCH="hit down" SECONDS_EACH=1 ROUNDS=1 OUT=directory
+# make bench BENCH="hit zipf" SECONDS_EACH=1 ROUNDS=1 OUT=directory
 bench:
 	@BENCH='$(BENCH)' SECONDS_EACH='$(SECONDS_EACH)' ROUNDS='$(ROUNDS)' OUT='$(OUT)' KEEP='$(KEEP)' \
 		exec bash test/bench/run
