@@ -247,7 +247,8 @@ finish_table()
 	local status=$?
 	stop_pgpool || true
 	perl test/bench/table.pl "$bench/table"
+	perl test/bench/plot.pl "$bench/table" >&4
 	[ $status = 0 ] || echo "Something failed: the table is not complete."
-	printf '\nWritten: bench.tsv in %s\n' "$OUT"
+	printf '\nWritten: bench.tsv and bench.svg in %s\n' "$OUT"
 	exit $status
 }
