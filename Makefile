@@ -35,9 +35,11 @@ valgrind:
 demo:
 	@exec bash test/demo/run
 
-# BENCH names some of the measurements, SECONDS_EACH the length of a round.
+# What hits and tracking cost, in about 20 minutes, and less with some of the groups of test/bench/run:
+# make bench BENCH="hit zipf" SECONDS_EACH=1 ROUNDS=1 OUT=directory
 bench:
-	@BENCH='$(BENCH)' SECONDS_EACH='$(SECONDS_EACH)' exec bash test/bench/run
+	@BENCH='$(BENCH)' SECONDS_EACH='$(SECONDS_EACH)' ROUNDS='$(ROUNDS)' OUT='$(OUT)' KEEP='$(KEEP)' \
+		exec bash test/bench/run
 
 # RUNS executions, 300,000 by default; -1 goes on until something is found.
 fuzz:
