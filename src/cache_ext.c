@@ -59,7 +59,6 @@ _PG_init(void)
 	cx_flight_init();
 	cx_account_init();
 	cx_redis_tier_init();
-	cx_account_init();
 
 	cx_generation_init();
 	cx_nesting_init();
