@@ -6,6 +6,7 @@
 
 #include "api/commit_net.h"
 #include "api/definitions.h"
+#include "api/query.h"
 #include "base/counters.h"
 #include "base/settings.h"
 #include "base/shmem.h"
@@ -66,6 +67,7 @@ _PG_init(void)
 	cx_scan_init();
 	cx_planner_init();
 
+	cx_query_scan_init();
 	cx_definitions_init();
 	cx_commit_net_init();		/* after the dirty set: called before it at commit */
 	cx_worker_init();

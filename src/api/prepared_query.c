@@ -29,6 +29,7 @@
 #include "api/prepared_query.h"
 #include "plan/generation.h"
 #include "plan/planner.h"
+#include "plan/wrap.h"
 #include "query/statement.h"
 
 #include "access/htup_details.h"
@@ -422,7 +423,7 @@ void
 cx_prepared_query_run(cx_prepared_query *query, ParamListInfo params, cx_request *request,
 					  DestReceiver *dest)
 {
-	if (query->hit_plan && query->try_hit_plan && cx_scan_may_hit())
+	if (query->hit_plan && query->try_hit_plan && !request->missed && cx_scan_may_hit())
 	{
 		request->only_hit = true;
 		run_plan(query->hit_plan, params, request, dest);
@@ -446,6 +447,30 @@ cx_prepared_query_run(cx_prepared_query *query, ParamListInfo params, cx_request
 		query->try_hit_plan = true;
 	if (request->plan_is_old)
 		unlist_query(query);	/* so that the next one can fill; it is in use here */
+}
+
+cx_hit *
+cx_prepared_query_hit(cx_prepared_query *query, ParamListInfo params, cx_request *request,
+					  CachedPlan **plan)
+{
+	cx_hit	   *hit = NULL;
+
+	*plan = NULL;
+	if (cx_scan_may_hit() && (query->hit_plan == NULL || query->try_hit_plan))
+		*plan = SPI_plan_get_cached_plan(query->hit_plan ? query->hit_plan : query->plan);
+	if (*plan == NULL)
+		return NULL;
+	if (cx_wrap_is_wrapped(linitial_node(PlannedStmt, (*plan)->stmt_list)))
+	{
+		hit = cx_hit_find(linitial_node(PlannedStmt, (*plan)->stmt_list), params, request);
+		request->missed = request->outcome == CX_OUTCOME_NOT_FILLED;
+	}
+	if (hit == NULL)
+	{
+		ReleaseCachedPlan(*plan, CurrentResourceOwner);
+		*plan = NULL;
+	}
+	return hit;
 }
 
 /*

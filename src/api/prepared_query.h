@@ -9,10 +9,12 @@
 
 #include "executor/spi.h"
 #include "nodes/params.h"
+#include "plan/hit.h"
 #include "plan/scan.h"
 #include "query/statement.h"
 #include "tcop/dest.h"
 #include "utils/array.h"
+#include "utils/plancache.h"
 
 typedef struct cx_prepared_query cx_prepared_query;
 
@@ -39,6 +41,13 @@ extern ParamListInfo cx_prepared_query_params_from(cx_prepared_query *query, int
 /* Runs it, from the cache where that is exact.  request: ttl_ms is asked. */
 extern void cx_prepared_query_run(cx_prepared_query *query, ParamListInfo params,
 								  cx_request *request, DestReceiver *dest);
+
+/*
+ * Its rows from the cache without running anything, or NULL: then run it with the same request, which
+ * knows what was looked up.  *plan is to be released, with the owner that was current, after cx_hit_end().
+ */
+extern cx_hit *cx_prepared_query_hit(cx_prepared_query *query, ParamListInfo params,
+									 cx_request *request, CachedPlan **plan);
 
 /*
  * What is found out about it: *statement in CurrentMemoryContext, or NULL and the reason why it may

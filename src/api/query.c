@@ -3,12 +3,12 @@
  *		SQL functions that return the rows of a query: query, query_as.
  *
  * What may be cached is the engine's business (plan/): whatever it can't serve runs as the plain
- * query, with the rows and errors that gives.
+ * query, with the rows and errors that gives.  In FROM, most calls never get here: query_scan.c.
  */
 #include "postgres.h"
 
 #include "api/arguments.h"
-#include "api/prepared_query.h"
+#include "api/query.h"
 #include "base/shmem.h"
 
 #include "access/tupconvert.h"
@@ -23,19 +23,10 @@
 #include "utils/memutils.h"
 #include "utils/typcache.h"
 
-/* Arguments of the two functions, from the query text on. */
-typedef struct query_arguments
+void
+cx_query_read_arguments(FunctionCallInfo fcinfo, int first, cx_query_arguments *arguments)
 {
-	char	   *sql;
-	ArrayType  *args;
-	int64		ttl_ms;
-	int64		staleness_ms;
-	bool		untracked_allowed;
-} query_arguments;
-
-static void
-read_arguments(FunctionCallInfo fcinfo, int first, query_arguments *arguments)
-{
+	memset(arguments, 0, sizeof(*arguments));
 	arguments->sql = cx_arg_text(fcinfo, first, "sql");
 	if (PG_ARGISNULL(first + 1))
 		ereport(ERROR,
@@ -43,8 +34,8 @@ read_arguments(FunctionCallInfo fcinfo, int first, query_arguments *arguments)
 				 errmsg("argument \"%s\" must not be null", "args"),
 				 errhint("Use '{}' for a query without parameters.")));
 	arguments->args = PG_GETARG_ARRAYTYPE_P(first + 1);
-	arguments->ttl_ms = cx_arg_ttl_ms(fcinfo, first + 2);
-	arguments->staleness_ms = cx_arg_staleness_ms(fcinfo, first + 3);
+	arguments->request.ttl_ms = cx_arg_ttl_ms(fcinfo, first + 2);
+	arguments->request.staleness_ms = cx_arg_staleness_ms(fcinfo, first + 3);
 	arguments->untracked_allowed = cx_arg_untracked(fcinfo, first + 4);
 }
 
@@ -60,33 +51,39 @@ result_info(FunctionCallInfo fcinfo)
 	return info;
 }
 
+Tuplestorestate *
+cx_query_collect(cx_prepared_query *query, ParamListInfo params, cx_request *request,
+				 MemoryContext context, bool random_access)
+{
+	MemoryContext old = MemoryContextSwitchTo(context);
+	Tuplestorestate *rows = tuplestore_begin_heap(random_access, false, work_mem);
+	DestReceiver *dest;
+
+	MemoryContextSwitchTo(old);
+	dest = CreateTuplestoreDestReceiver();
+	SetTuplestoreDestReceiverParams(dest, rows, context, false, NULL, NULL);
+	cx_prepared_query_run(query, params, request, dest);
+	return rows;
+}
+
 /*
- * Runs the query into a tuplestore of the caller's statement.  *columns describes the rows, in the
- * current context of the caller's caller.
+ * Runs the query into a tuplestore of the caller's statement.  *columns describes the rows, in that
+ * statement's memory.
  */
 static Tuplestorestate *
-collect_rows(const query_arguments *arguments, ReturnSetInfo *info, TupleDesc *columns)
+collect_rows(cx_query_arguments *arguments, ReturnSetInfo *info, TupleDesc *columns)
 {
 	MemoryContext result_context = info->econtext->ecxt_per_query_memory;
-	bool		random_access = (info->allowedModes & SFRM_Materialize_Random) != 0;
-	cx_request	request = {.ttl_ms = arguments->ttl_ms,
-		.staleness_ms = arguments->staleness_ms};
 	cx_prepared_query *query;
 	Tuplestorestate *rows;
-	DestReceiver *dest;
 	MemoryContext old;
-
-	old = MemoryContextSwitchTo(result_context);
-	rows = tuplestore_begin_heap(random_access, false, work_mem);
-	MemoryContextSwitchTo(old);
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	query = cx_prepared_query_get(arguments->sql, arguments->untracked_allowed);
-	dest = CreateTuplestoreDestReceiver();
-	SetTuplestoreDestReceiverParams(dest, rows, result_context, false, NULL, NULL);
-	cx_prepared_query_run(query, cx_prepared_query_params(query, arguments->args), &request, dest);
-
+	rows = cx_query_collect(query, cx_prepared_query_params(query, arguments->args),
+							&arguments->request, result_context,
+							(info->allowedModes & SFRM_Materialize_Random) != 0);
 	old = MemoryContextSwitchTo(result_context);
 	*columns = cx_prepared_query_columns(query);
 	MemoryContextSwitchTo(old);
@@ -108,19 +105,18 @@ Datum
 cache_ext_query(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *info = result_info(fcinfo);
-	query_arguments arguments;
+	cx_query_arguments arguments;
 	Tuplestorestate *rows;
 	TupleDesc	columns;
 
 	cx_shmem_require();
-	read_arguments(fcinfo, 0, &arguments);
+	cx_query_read_arguments(fcinfo, 0, &arguments);
 	rows = collect_rows(&arguments, info, &columns);
 	return return_rows(info, rows, columns);
 }
 
-/* The columns that a row type asks for, in the current context. */
-static TupleDesc
-columns_of_type(Oid type)
+TupleDesc
+cx_query_columns_of_type(Oid type)
 {
 	TupleDesc	columns = lookup_rowtype_tupdesc_domain(type, -1, true);
 	TupleDesc	copy;
@@ -143,7 +139,7 @@ cache_ext_query_as(PG_FUNCTION_ARGS)
 	ReturnSetInfo *info = result_info(fcinfo);
 	MemoryContext old = MemoryContextSwitchTo(info->econtext->ecxt_per_query_memory);
 	TupleDesc	wanted;
-	query_arguments arguments;
+	cx_query_arguments arguments;
 	Tuplestorestate *rows;
 	Tuplestorestate *converted;
 	TupleDesc	columns;
@@ -151,9 +147,9 @@ cache_ext_query_as(PG_FUNCTION_ARGS)
 	TupleTableSlot *in;
 
 	cx_shmem_require();
-	wanted = columns_of_type(get_fn_expr_argtype(fcinfo->flinfo, 0));
+	wanted = cx_query_columns_of_type(get_fn_expr_argtype(fcinfo->flinfo, 0));
 	MemoryContextSwitchTo(old);
-	read_arguments(fcinfo, 1, &arguments);
+	cx_query_read_arguments(fcinfo, 1, &arguments);
 	rows = collect_rows(&arguments, info, &columns);
 
 	map = convert_tuples_by_position(columns, wanted,

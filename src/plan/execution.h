@@ -11,6 +11,7 @@
 
 #include "postgres.h"
 
+#include "core/account.h"
 #include "core/entry.h"
 #include "core/lease.h"
 #include "core/local.h"
@@ -38,6 +39,7 @@ typedef struct cx_execution
 	cx_outcome	outcome;
 	const char *reason;			/* of a bypass or a miss without a fill; constant text */
 
+	cx_account	account;
 	instr_time	begun;
 	instr_time	own;			/* the part of a miss that only caching it costs */
 
@@ -72,6 +74,16 @@ typedef struct cx_execution
 	cx_row_codec *codec;		/* for Redis, or NULL */
 	StringInfoData entry;
 } cx_execution;
+
+/*
+ * scan.c: begins the execution of a wrapped plan, in a context below CurrentMemoryContext.  snapshot: NULL
+ * if it has none yet; text: its source, or NULL.
+ */
+extern cx_execution *cx_execution_begin(PlannedStmt *plan, ParamListInfo params,
+										Snapshot snapshot, const char *text, bool peek);
+
+/* scan.c: adds what the execution took to its statement's account. */
+extern void cx_execution_keep_account(const cx_execution *execution);
 
 /*
  * lookup.c: decides, and gets the rows of a hit.  peek: say what would be, but don't fetch, fill or

@@ -246,7 +246,7 @@ transparent_bypass_reason(const cx_execution *execution, bool peek)
 		return "cache_ext.mode is hint";
 	if (!cx_nesting_outermost())
 		return "a statement inside a function";
-	if (!options->hinted && !peek && !cx_account_pays(options->account))
+	if (!options->hinted && !peek && !cx_account_pays(execution->account))
 		return cx_execution_does_not_pay;
 	return NULL;
 }
@@ -274,7 +274,7 @@ flight_wait_ms(void)
 static bool
 lease_pays(const cx_execution *execution)
 {
-	double		cost = cx_account_miss_us(cx_wrap_options_of(execution->plan)->account);
+	double		cost = cx_account_miss_us(execution->account);
 
 	return cx_redis_tier_available() && (cost == 0 || cost >= LEASE_WORTH_US);
 }
@@ -326,7 +326,7 @@ cx_execution_end_flight(cx_execution *execution)
 static bool
 refreshes_ahead(cx_execution *execution)
 {
-	double		cost_us = cx_account_miss_us(cx_wrap_options_of(execution->plan)->account);
+	double		cost_us = cx_account_miss_us(execution->account);
 	double		left_us = execution->expires - GetCurrentTimestamp();
 
 	/* -ln(x) is practically never above 20 */

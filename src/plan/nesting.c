@@ -25,6 +25,10 @@ static int	depth = 0;
 static int	explain_depth = 0;
 static bool locked_table = false;
 
+/* the innermost run of an executor, and the most rows it may return (0: all) */
+static const QueryDesc *running = NULL;
+static uint64 running_count = 0;
+
 static ExecutorRun_hook_type prev_ExecutorRun_hook = NULL;
 static ExecutorFinish_hook_type prev_ExecutorFinish_hook = NULL;
 static ProcessUtility_hook_type prev_ProcessUtility_hook = NULL;
@@ -64,10 +68,23 @@ cx_nesting_locked_table(void)
 	return locked_table;
 }
 
+const QueryDesc *
+cx_nesting_full_run(const PlanState *top)
+{
+	if (running == NULL || running->planstate != top || running_count != 0)
+		return NULL;
+	return running;
+}
+
 static void
 run_executor(CX_EXECUTOR_RUN_PARAMETERS)
 {
+	const QueryDesc *volatile outer = running;
+	volatile uint64 outer_count = running_count;
+
 	depth++;
+	running = query_desc;
+	running_count = count;
 	PG_TRY();
 	{
 		if (prev_ExecutorRun_hook)
@@ -77,6 +94,8 @@ run_executor(CX_EXECUTOR_RUN_PARAMETERS)
 	}
 	PG_FINALLY();
 	{
+		running = outer;
+		running_count = outer_count;
 		depth--;
 	}
 	PG_END_TRY();

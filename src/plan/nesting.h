@@ -7,6 +7,8 @@
 
 #include "postgres.h"
 
+#include "executor/execdesc.h"
+
 extern void cx_nesting_init(void);
 
 /*
@@ -21,6 +23,12 @@ extern bool cx_nesting_explained(void);
 /* Around work that may run statements of its own.  Leave is called on error too. */
 extern void cx_nesting_enter(void);
 extern void cx_nesting_leave(void);
+
+/*
+ * What the innermost run of an executor is of, if its top node is this one and it is to run to its
+ * end; else NULL.
+ */
+extern const QueryDesc *cx_nesting_full_run(const PlanState *top);
 
 /* Did this transaction take an explicit lock on a table? */
 extern bool cx_nesting_locked_table(void);

@@ -26,6 +26,7 @@
 #include "plan/execution.h"
 #include "plan/nesting.h"
 #include "plan/planner.h"
+#include "plan/rows.h"
 #include "plan/scan.h"
 #include "plan/wire.h"
 #include "plan/wrap.h"
@@ -49,9 +50,7 @@ typedef struct cache_scan
 
 	/* a hit */
 	TupleTableSlot *tuple_slot;
-	int16	   *formats;		/* rows go to the client as messages in these; or NULL */
-	uint64		next_row;
-	const char *next_tuple;		/* where rows lie one after another */
+	cx_rows		rows;
 
 	QueryDesc  *instead;		/* what runs in place of a hit that must not be served after all */
 } cache_scan;
@@ -132,9 +131,9 @@ cx_execution_settle(cx_execution *execution, cx_outcome outcome)
  * Starting
  */
 
-/* Decides what the execution of a wrapped plan will be.  snapshot: NULL if it has none yet. */
-static cx_execution *
-begin_execution(PlannedStmt *plan, ParamListInfo params, Snapshot snapshot, int eflags)
+cx_execution *
+cx_execution_begin(PlannedStmt *plan, ParamListInfo params, Snapshot snapshot, const char *text,
+				   bool peek)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "cache_ext execution",
 												  ALLOCSET_SMALL_SIZES);
@@ -146,6 +145,7 @@ begin_execution(PlannedStmt *plan, ParamListInfo params, Snapshot snapshot, int 
 	execution->context = context;
 	execution->plan = plan;
 	execution->statement = cx_wrap_statement(plan);
+	execution->account = cx_wrap_account(plan, text);
 	execution->generation = options->generation;
 	execution->snapshot = snapshot;
 	execution->params = params;
@@ -162,7 +162,7 @@ begin_execution(PlannedStmt *plan, ParamListInfo params, Snapshot snapshot, int 
 		execution->request.staleness_ms = options->staleness_ms;
 	}
 
-	cx_execution_decide(execution, snapshot == NULL || (eflags & EXEC_FLAG_EXPLAIN_ONLY) != 0);
+	cx_execution_decide(execution, peek);
 	INSTR_TIME_SET_CURRENT(execution->own);
 	INSTR_TIME_SUBTRACT(execution->own, execution->begun);
 	MemoryContextSwitchTo(old);
@@ -179,7 +179,7 @@ forget_foreseen(void *arg)
 bool
 cx_scan_foresee(PlannedStmt *plan, ParamListInfo params)
 {
-	cx_execution *execution = begin_execution(plan, params, NULL, 0);
+	cx_execution *execution = cx_execution_begin(plan, params, NULL, NULL, true);
 	MemoryContextCallback *callback;
 
 	if (execution->outcome != CX_OUTCOME_HIT)
@@ -237,14 +237,15 @@ static cx_execution *
 begin(QueryDesc *query_desc, int eflags)
 {
 	cx_execution *execution = take_foreseen(query_desc, eflags);
+	bool		peek = (eflags & EXEC_FLAG_EXPLAIN_ONLY) != 0;
 	int			cursor_options;
 
 	if (execution != NULL)
 		return execution;
-	execution = begin_execution(query_desc->plannedstmt, query_desc->params, query_desc->snapshot,
-								eflags);
+	execution = cx_execution_begin(query_desc->plannedstmt, query_desc->params,
+								   query_desc->snapshot, query_desc->sourceText, peek);
 	if (cx_wrap_query_of(query_desc->plannedstmt, &cursor_options) == NULL ||
-		(execution->outcome == CX_OUTCOME_HIT && (eflags & EXEC_FLAG_EXPLAIN_ONLY) == 0))
+		(execution->outcome == CX_OUTCOME_HIT && !peek))
 		return execution;
 
 	MemoryContextDelete(execution->context);
@@ -253,8 +254,8 @@ begin(QueryDesc *query_desc, int eflags)
 														query_desc->params);
 	if (!cx_wrap_is_wrapped(query_desc->plannedstmt))
 		return NULL;
-	return begin_execution(query_desc->plannedstmt, query_desc->params, query_desc->snapshot,
-						   eflags);
+	return cx_execution_begin(query_desc->plannedstmt, query_desc->params, query_desc->snapshot,
+							  query_desc->sourceText, peek);
 }
 
 static void
@@ -334,7 +335,7 @@ begin_scan(CustomScanState *node, EState *estate, int eflags)
 		scan->tuple_slot = ExecInitExtraTupleSlot(estate,
 												  node->ss.ss_ScanTupleSlot->tts_tupleDescriptor,
 												  &TTSOpsMinimalTuple);
-		scan->next_tuple = execution->body;
+		cx_rows_rewind(&scan->rows, execution);
 	}
 	else if (!execution->request.only_hit)
 		outerPlanState(node) = ExecInitNode(outerPlan(plan), estate, eflags);
@@ -358,22 +359,6 @@ scan_of(const QueryDesc *query_desc)
 	return NULL;
 }
 
-/* Copies the rows to the execution's own memory and lets the entry go. */
-static void
-keep_rows(cache_scan *scan)
-{
-	cx_execution *execution = scan->execution;
-	size_t		done = scan->next_tuple - execution->body;
-	char	   *copy = MemoryContextAllocHuge(execution->context, execution->body_length);
-
-	memcpy(copy, execution->body, execution->body_length);
-	ExecClearTuple(scan->tuple_slot);
-	cx_local_release(execution->pin);
-	execution->pin = NULL;
-	execution->body = copy;
-	scan->next_tuple = copy + done;
-}
-
 static void
 run_executor(CX_EXECUTOR_RUN_PARAMETERS)
 {
@@ -386,10 +371,10 @@ run_executor(CX_EXECUTOR_RUN_PARAMETERS)
 		if (execution->filling && scan->runs > 0)
 			cx_fill_abandon(execution, "the plan did not run straight to its end");
 		if (execution->pin != NULL && count != 0 && count < execution->row_count)
-			keep_rows(scan);
-		else if (count == 0 && scan->runs == 0 &&
-				 !cx_wire_possible(query_desc, execution, &scan->formats))
-			scan->formats = NULL;
+		{
+			ExecClearTuple(scan->tuple_slot);
+			cx_rows_keep(&scan->rows, execution);
+		}
 		scan->runs++;
 	}
 
@@ -465,32 +450,13 @@ end_fill(cx_execution *execution)
 	INSTR_TIME_ACCUM_DIFF(execution->own, end, start);
 }
 
+/* The first row was asked for: all of them may go to the client at once. */
 static TupleTableSlot *
-next_row_of_hit(cache_scan *scan)
+first_row_of_hit(cache_scan *scan)
 {
-	cx_execution *execution = scan->execution;
-	MinimalTuple tuple;
-
-	if (scan->next_row == execution->row_count)
-		return ExecClearTuple(scan->tuple_slot);
-	if (execution->tuples != NULL)
-		tuple = execution->tuples[scan->next_row];
-	else
-	{
-		tuple = (MinimalTuple) unconstify(char *, scan->next_tuple);
-		scan->next_tuple += MAXALIGN(tuple->t_len);
-	}
-	scan->next_row++;
-	return ExecStoreMinimalTuple(tuple, scan->tuple_slot, false);
-}
-
-/* All rows at once, past the receiver; the executor learns how many there were. */
-static TupleTableSlot *
-send_hit(cache_scan *scan)
-{
-	cx_wire_send(scan->execution, scan->tuple_slot, scan->formats);
-	scan->css.ss.ps.state->es_processed += scan->execution->row_count;
-	return ExecClearTuple(scan->tuple_slot);
+	if (cx_wire_send(scan->execution, &scan->css.ss.ps, scan->tuple_slot))
+		scan->rows.next = scan->execution->row_count;
+	return cx_rows_next(&scan->rows, scan->execution, scan->tuple_slot);
 }
 
 static TupleTableSlot *
@@ -501,9 +467,13 @@ exec_scan(CustomScanState *node)
 	TupleTableSlot *slot;
 
 	if (unlikely(!scan->emitting))
+	{
 		begin_emitting(scan);
+		if (execution->outcome == CX_OUTCOME_HIT)
+			return first_row_of_hit(scan);
+	}
 	if (execution->outcome == CX_OUTCOME_HIT)
-		return scan->formats != NULL ? send_hit(scan) : next_row_of_hit(scan);
+		return cx_rows_next(&scan->rows, execution, scan->tuple_slot);
 
 	if (outerPlanState(node) != NULL)
 		slot = ExecProcNode(outerPlanState(node));
@@ -531,21 +501,17 @@ rescan_scan(CustomScanState *node)
 
 	if (scan->execution->filling)
 		cx_fill_abandon(scan->execution, "the plan did not run straight to its end");
-	scan->next_row = 0;
-	scan->next_tuple = scan->execution->body;
+	cx_rows_rewind(&scan->rows, scan->execution);
 	if (scan->instead != NULL)
 		ExecutorRewind(scan->instead);
 	if (outerPlanState(node) != NULL)
 		ExecReScan(outerPlanState(node));
 }
 
-/* Adds what this execution took to its statement's account. */
-static void
-keep_account(const cache_scan *scan)
+void
+cx_execution_keep_account(const cx_execution *execution)
 {
-	const cx_execution *execution = scan->execution;
-	cx_account	account = cx_wrap_account(execution->plan,
-										  scan->css.ss.ps.state->es_sourceText);
+	cx_account	account = execution->account;
 	instr_time	took;
 	double		us;
 
@@ -578,7 +544,7 @@ end_scan(CustomScanState *node)
 	cache_scan *scan = (cache_scan *) node;
 
 	if (scan->emitting)
-		keep_account(scan);
+		cx_execution_keep_account(scan->execution);
 
 	if (outerPlanState(node) != NULL)
 		ExecEndNode(outerPlanState(node));

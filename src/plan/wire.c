@@ -16,6 +16,7 @@
  */
 #include "postgres.h"
 
+#include "plan/nesting.h"
 #include "plan/wire.h"
 
 #include "executor/tuptable.h"
@@ -37,29 +38,29 @@ typedef uint32 message_length;
 /* Renderings only grow so far; what is larger is made anew for each client. */
 #define MAX_RENDERING (64 * 1024 * 1024)
 
-bool
-cx_wire_possible(const QueryDesc *query_desc, const cx_execution *execution, int16 **formats)
+/* The formats of the columns if they can be sent this way, else NULL. */
+static int16 *
+find_formats(const cx_execution *execution, const PlanState *top)
 {
-	int			columns = query_desc->tupDesc->natts;
+	const QueryDesc *run = cx_nesting_full_run(top);
+	int			columns;
+	int16	   *formats;
 
-	if (execution->pin == NULL || query_desc->instrument_options != 0 ||
-		query_desc->dest == NULL ||
-		(query_desc->dest->mydest != DestRemote && query_desc->dest->mydest != DestRemoteExecute) ||
-		ActivePortal == NULL || ActivePortal->queryDesc != query_desc)
-		return false;
+	if (execution->pin == NULL || run == NULL || run->instrument_options != 0 ||
+		(run->dest->mydest != DestRemote && run->dest->mydest != DestRemoteExecute) ||
+		ActivePortal == NULL || ActivePortal->queryDesc != run)
+		return NULL;
 
-	*formats = palloc0(sizeof(int16) * Max(columns, 1));
+	columns = run->tupDesc->natts;
+	formats = palloc0(sizeof(int16) * Max(columns, 1));
 	if (ActivePortal->formats != NULL)
-		memcpy(*formats, ActivePortal->formats, sizeof(int16) * columns);
+		memcpy(formats, ActivePortal->formats, sizeof(int16) * columns);
 	for (int i = 0; i < columns; i++)
 	{
-		if (!cx_statement_renders(execution->statement, i, (*formats)[i] == 1))
-		{
-			pfree(*formats);
-			return false;
-		}
+		if (!cx_statement_renders(execution->statement, i, formats[i] == 1))
+			return NULL;
 	}
-	return true;
+	return formats;
 }
 
 /* pqformat's way to a message whose bytes are complete; it changes none of them. */
@@ -205,18 +206,25 @@ render(cx_execution *execution, TupleTableSlot *slot, const int16 *formats)
 	pfree(message.data);
 }
 
-void
-cx_wire_send(cx_execution *execution, TupleTableSlot *slot, const int16 *formats)
+bool
+cx_wire_send(cx_execution *execution, PlanState *top, TupleTableSlot *slot)
 {
 	MemoryContext old = MemoryContextSwitchTo(execution->context);
-	size_t		length;
+	const int16 *formats = find_formats(execution, top);
 	const char *rendering;
+	size_t		length;
 
-	rendering = cx_local_find_rendering(execution->pin, (const char *) formats,
-										sizeof(int16) * slot->tts_tupleDescriptor->natts, &length);
-	if (rendering != NULL)
-		send_rendering(rendering, length);
-	else
-		render(execution, slot, formats);
+	if (formats != NULL)
+	{
+		rendering = cx_local_find_rendering(execution->pin, (const char *) formats,
+											sizeof(int16) * slot->tts_tupleDescriptor->natts,
+											&length);
+		if (rendering != NULL)
+			send_rendering(rendering, length);
+		else
+			render(execution, slot, formats);
+		top->state->es_processed += execution->row_count;
+	}
 	MemoryContextSwitchTo(old);
+	return formats != NULL;
 }

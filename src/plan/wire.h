@@ -11,16 +11,12 @@
 #include "plan/execution.h"
 
 /*
- * Can the rows of this hit go to the client as DataRow messages, passing by the receiver?  Then its
- * column formats are in *formats: one a column, in CurrentMemoryContext.
+ * Sends all rows of a hit to the client as DataRow messages, past the receiver, and counts them for the
+ * executor; false if they can't go that way, because they have another destination, or not all of them
+ * are wanted, or top is not the top of what is run.  The first time it makes the messages by the
+ * columns' output functions, row by row as the receiver would, and leaves them with the entry; afterwards
+ * it only copies them.  slot: of the entry's columns, to work with.
  */
-extern bool cx_wire_possible(const QueryDesc *query_desc, const cx_execution *execution,
-							 int16 **formats);
-
-/*
- * Sends all rows.  The first time it makes the messages by the columns' output functions, row by row as the
- * receiver would, and leaves them with the entry; afterwards it only copies them.
- */
-extern void cx_wire_send(cx_execution *execution, TupleTableSlot *slot, const int16 *formats);
+extern bool cx_wire_send(cx_execution *execution, PlanState *top, TupleTableSlot *slot);
 
 #endif
