@@ -80,6 +80,25 @@ cx_counted_table(const PgStat_TableXactStatus *changes)
 #endif
 }
 
+/* Has somebody compared query/fingerprint.c with the nodes of this version? */
+#define CX_QUERY_TREES_KNOWN (PG_VERSION_NUM < 180000)
+
+/*
+ * The rights that a query asks for, by entries of its range table until 16 gave them a list of
+ * their own, and the outer joins that make NULLs of a column, noted since 16.
+ */
+#if PG_VERSION_NUM >= 160000
+typedef RTEPermissionInfo cx_rights;
+#define cx_rights_list(query) ((query)->rteperminfos)
+#define cx_rights_index(rte) ((rte)->perminfoindex)
+#define cx_nulling_joins(var) ((var)->varnullingrels)
+#else
+typedef RangeTblEntry cx_rights;
+#define cx_rights_list(query) ((query)->rtable)
+#define cx_rights_index(rte) 0
+#define cx_nulling_joins(var) ((Bitmapset *) NULL)
+#endif
+
 /* A set that lives until FreeWaitEventSet(); 17 has sets belong to a resource owner, or to none. */
 static inline WaitEventSet *
 cx_create_wait_event_set(int event_count)

@@ -32,7 +32,7 @@
 #include "utils/xml.h"
 
 /* Whatever changes in this file, or in what a fingerprint covers, takes a new one. */
-#define KEY_FORMAT 1
+#define KEY_FORMAT 2
 
 static void
 put_uint32(StringInfo out, uint32 value)

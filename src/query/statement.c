@@ -8,7 +8,7 @@
  *
  * Reads: eligible.c walks the query and calls relations.c, functions.c (with reviewed.c, allowed.c)
  * and types.c for what it meets; occurrences.c and conditions.c find the rows that it depends on;
- * key.c and tags.c serve each execution.
+ * fingerprint.c tells one query from another; key.c and tags.c serve each execution.
  *
  * Memory: an analysis works in a context of its own; what it returns is in the caller's.
  */
@@ -16,6 +16,7 @@
 
 #include "base/compat.h"
 #include "query/analysis.h"
+#include "query/fingerprint.h"
 
 #include "common/cryptohash.h"
 #include "miscadmin.h"
@@ -47,21 +48,21 @@ cx_analysis_refuse(cx_analysis *analysis, const char *format,...)
 	return false;
 }
 
-/*
- * nodeToString() writes every field of every node; the only ones it leaves out, like queryId, are
- * those that have no bearing on the result.
- */
 static bool
-make_fingerprint(cx_statement *statement, Query *query)
+make_fingerprint(cx_statement *statement, const Query *query)
 {
-	char	   *text = nodeToString(query);
-	pg_cryptohash_ctx *hash = pg_cryptohash_create(PG_SHA256);
+	StringInfoData tree;
+	pg_cryptohash_ctx *hash;
 	bool		made;
 
+	initStringInfo(&tree);
+	cx_fingerprint_write(query, &tree);
+
+	hash = pg_cryptohash_create(PG_SHA256);
 	if (hash == NULL)
 		return false;
 	made = pg_cryptohash_init(hash) == 0 &&
-		pg_cryptohash_update(hash, (const uint8 *) text, strlen(text)) == 0 &&
+		pg_cryptohash_update(hash, (const uint8 *) tree.data, tree.len) == 0 &&
 		pg_cryptohash_final(hash, statement->fingerprint, sizeof(statement->fingerprint)) == 0;
 	pg_cryptohash_free(hash);
 	return made;
