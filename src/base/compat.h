@@ -139,8 +139,8 @@ cx_counted_table(const PgStat_TableXactStatus *changes)
 #define CX_QUERY_TREES_KNOWN (PG_VERSION_NUM < 180000)
 
 /*
- * The rights that a query asks for, by entries of its range table until 16 gave them a list of their
- * own, and the outer joins that make NULLs of a column, noted since 16.
+ * The rights that a query asks for, by entries of its range table until 16 gave them a list of
+ * their own, and the outer joins that make NULLs of a column, noted since 16.
  */
 #if PG_VERSION_NUM >= 160000
 typedef RTEPermissionInfo cx_rights;

@@ -2,15 +2,15 @@
  * query/fingerprint.c
  *		The bytes that tell one query tree from another.
  *
- * Each statement of a session is described before it is planned, so this is made to be quick: numbers
- * are copied as they lie in memory, nothing is formatted.
+ * Each statement of a session is described before it is planned, so this is made to be quick:
+ * numbers are copied as they lie in memory, nothing is formatted.
  *
  * 1. The description could be read back: a node starts with its tag, which decides what follows; a
- *    list starts with its length; text ends with a zero byte; what may be missing says whether it is.
- *    So two different trees never give the same bytes.
- * 2. What is not listed here is described by nodeToString(): other kinds of nodes and of range table
- *    entries, statements other than SELECT.  That is slow, and in versions that write positions the
- *    same query elsewhere in a text is another one, but it is never wrong.
+ *    list starts with its length; text ends with a zero byte; what may be missing says whether it
+ *    is.  So two different trees never give the same bytes.
+ * 2. What is not listed here is described by nodeToString(): other kinds of nodes and of range
+ *    table entries, statements other than SELECT.  That is slow, and in versions that write
+ *    positions the same query elsewhere in a text is another one, but it is never wrong.
  * 3. So is everything in a version whose nodes nobody has compared with this file: see
  *    CX_QUERY_TREES_KNOWN.
  *
