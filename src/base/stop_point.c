@@ -64,6 +64,8 @@ static const struct config_enum_entry point_names[] = {
 	{"fill_fresh", CX_STOP_FILL_FRESH, false},
 	{"fill_ready", CX_STOP_FILL_READY, false},
 	{"hit_between", CX_STOP_HIT_BETWEEN, false},
+	{"flight_found", CX_STOP_FLIGHT_FOUND, false},
+	{"flight_vacated", CX_STOP_FLIGHT_VACATED, false},
 	{NULL, 0, false}
 };
 

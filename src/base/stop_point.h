@@ -29,6 +29,8 @@ typedef enum cx_stop_point
 	CX_STOP_FILL_FRESH,				/* the snapshot is the latest, the plan's age not tested */
 	CX_STOP_FILL_READY,				/* rows collected, entry not stored */
 	CX_STOP_HIT_BETWEEN,			/* writers read, changed_at not */
+	CX_STOP_FLIGHT_FOUND,			/* another fills the key, its queue not joined */
+	CX_STOP_FLIGHT_VACATED,			/* a fill has ended, its queue not woken */
 	CX_STOP_POINTS_COUNT
 } cx_stop_point;
 
