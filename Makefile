@@ -87,9 +87,11 @@ PG_CFLAGS = -Wall -Wextra -Werror -Wno-unused-parameter -Wno-sign-compare \
 	-Wno-missing-field-initializers
 SHLIB_LINK = $(shell $(PKG_CONFIG) --libs hiredis) $(TLS_LIBS)
 
-# Named points where tests can stop a backend.  Release builds have none.
+# Named points where tests can stop a backend.  Release builds have none.  Nor do they show to other
+# libraries what is not SQL's (from PostgreSQL 16 on), which modules of the tests call.
 ifneq ($(STOP_POINTS),)
 PG_CPPFLAGS += -DCX_STOP_POINTS
+override CFLAGS_SL_MODULE :=
 endif
 
 # Our assertions (and those of PostgreSQL's inline functions), also on a server that has none.
