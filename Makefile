@@ -16,7 +16,7 @@ check:
 		ASSERT='$(ASSERT)' KEEP='$(KEEP)' exec bash test/run
 
 # Takes the rules of the protocol out of the code, one after another: a test must notice each.
-# make mutations MUTATIONS="03_clock_not_raised": some of them.  About ten minutes.
+# make mutations MUTATIONS="03_clock_not_raised": some of them.  A quarter of an hour.
 mutations:
 	@MUTATIONS='$(MUTATIONS)' KEEP='$(KEEP)' exec bash test/mutations/run
 
