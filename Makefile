@@ -16,7 +16,7 @@ check:
 		ASSERT='$(ASSERT)' KEEP='$(KEEP)' exec bash test/run
 
 # Takes the rules of the protocol out of the code, one after another: a test must notice each.
-# make mutations MUTATIONS="03_clock_not_raised": some of them.  About ten minutes.
+# make mutations MUTATIONS="03_clock_not_raised": some of them.  A quarter of an hour.
 mutations:
 	@MUTATIONS='$(MUTATIONS)' KEEP='$(KEEP)' exec bash test/mutations/run
 
@@ -93,7 +93,7 @@ SHLIB_LINK = $(shell $(PKG_CONFIG) --libs hiredis) $(TLS_LIBS)
 # libraries what is not SQL's (from PostgreSQL 16 on), which modules of the tests call.
 ifneq ($(STOP_POINTS),)
 PG_CPPFLAGS += -DCX_STOP_POINTS
-override CFLAGS_SL_MOD :=
+override CFLAGS_SL_MODULE :=
 endif
 
 # Our assertions (and those of PostgreSQL's inline functions), also on a server that has none.

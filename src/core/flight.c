@@ -2,24 +2,26 @@
  * core/flight.c
  *		Single flight: of those who miss the same key at once, one fills.
  *
- * A flight is the fill of one key by one session, its leader.  It has a slot in shared memory until the
- * fill has ended, whatever came of it; who misses the key meanwhile can wait for that there.  Nothing
- * is handed over: who waited looks up again as any reader does, and may find nothing.
+ * A flight is the fill of one key by one session, its leader.  It has a slot in shared memory until
+ * the fill has ended, whatever came of it; who misses the key meanwhile can wait for that there.
+ * Nothing is handed over: who waited looks up again as any reader does, and may find nothing.
  *
  * Invariants, the first of which is rule 11 of the protocol:
  *
  *	1. Who waits joins the queue before testing whether the flight is still under way; who ends it
  *	   frees the slot before waking the queue.  So either the test sees the end, or the end finds
  *	   the waiter in the queue.
- *	2. A flight ends at the latest when its leader's memory context does (error, cancel), or its process
- *	   (termination).  After a crash of any process this memory is made anew, without flights.
- *	3. Who leads a flight waits for no other.  So no session waits for itself, and none wait in a ring.
- *	4. A slot never has a flight of the same number again: who wakes late doesn't take the slot's next
- *	   flight for the one it waited for.
+ *	2. A flight ends at the latest when its leader's memory context does (error, cancel), or its
+ *	   process (termination).  After a crash of any process this memory is made anew, without
+ *	   flights.
+ *	3. Who leads a flight waits for no other.  So no session waits for itself, and none wait in a
+ *	   ring.
+ *	4. A slot never has a flight of the same number again: who wakes late doesn't take the slot's
+ *	   next flight for the one it waited for.
  *
- * Keys are known by 128 bits of hash.  Should two have the same, somebody waits needlessly: nothing else
- * depends on it.  A key has a few places where its slot can be; when others are at all of them, it has
- * no flight, and whoever misses it just runs.
+ * Keys are known by 128 bits of hash.  Should two have the same, somebody waits needlessly: nothing
+ * else depends on it.  A key has a few places where its slot can be; when others are at all of them,
+ * it has no flight, and whoever misses it just runs.
  *
  * Locks: a set's spinlock guards all of the set but the condition variables, which have their own,
  * never taken inside it.  Who waits holds neither.
@@ -148,8 +150,8 @@ same_name(const key_name *one, const key_name *other)
 }
 
 /*
- * Starts a flight where nobody has one of that name: LEADS.  BUSY where somebody has, ALONE where there
- * is no room for another.  But for ALONE, *place is where the flight is.
+ * Starts a flight where nobody has one of that name: LEADS.  BUSY where somebody has, ALONE where
+ * there is no room for another.  But for ALONE, *place is where the flight is.
  */
 static cx_flight_role
 claim(const key_name *name, flight_place *place)

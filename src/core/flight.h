@@ -2,9 +2,9 @@
  * core/flight.h
  *		Single flight: of those who miss the same key at once, one fills.
  *
- * Rule 11 of the protocol: who waits joins the queue before testing whether somebody fills; the end of
- * a fill clears that first, then wakes.  Waiting is for a bounded time, interruptible, without any
- * lock.  Whether a session may wait (rule 12), and only once a statement, is the caller's to say.
+ * Rule 11 of the protocol: who waits joins the queue before testing whether somebody fills; the end
+ * of a fill clears that first, then wakes.  Waiting is for a bounded time, interruptible, without
+ * any lock.  Whether a session may wait (rule 12), and only once a statement, is the caller's to say.
  */
 #ifndef CX_CORE_FLIGHT_H
 #define CX_CORE_FLIGHT_H
@@ -38,7 +38,7 @@ extern cx_flight_role cx_flight_join(const char *key, size_t key_length, int wai
  */
 extern void cx_flight_end(cx_flight *flight);
 
-/* Does this session lead more than one flight?  Then it waits for nobody, so that none wait in a ring. */
+/* Does this session lead more than one flight?  Then it must not wait for anybody. */
 extern bool cx_flight_nested(void);
 
 /* For people and tests: flights under way, and sessions waiting for one. */

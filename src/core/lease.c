@@ -7,14 +7,14 @@
  *	1. A lease is somebody's if its value is their token.  What the reply to SET says does not count: a
  *	   batch may be sent twice (redis/redis.h), and then the second SET finds the first one's lease.
  *	2. It is released by who holds it only: compared and deleted in one step.
- *	3. It ends by itself.  Who holds it may fail to release it: in an abort nothing can be sent, and its
- *	   server may die.
- *	4. A wait has an end: wait_ms, an interrupt, or a Redis that doesn't answer.  Who leads flights in
- *	   one another does not wait: others may be waiting for the outer one.
+ *	3. It ends by itself.  Who holds it may fail to release it: in an abort nothing can be sent, and
+ *	   its server may die.
+ *	4. A wait has an end: wait_ms, an interrupt, or a Redis that doesn't answer.  Who leads flights
+ *	   in one another does not wait: others may be waiting for the outer one.
  *
  * Who waits looks at the lease and at the first bytes of the entry now and then.  These have the time
- * it was made at (core/entry.h), so they tell a new entry from an old one that is not valid any more.
- * Both are read by GETRANGE: of whatever else may stand there no more is fetched.
+ * it was made at (core/entry.h), so they tell a new entry from an old one that is not valid any
+ * more.  Both are read by GETRANGE: of whatever else may stand there no more is fetched.
  *
  * Locks: none.  Memory: a lease lives in the context that its holder names; what is needed to take it
  * goes away at once.

@@ -293,6 +293,11 @@ join_flight(cx_execution *execution)
 	role = cx_flight_join(execution->key.data, execution->key.len,
 						  execution->request.refresh ? 0 : flight_wait_ms(), execution->context,
 						  &execution->flight);
+
+	/* another may have stored it since this one missed it */
+	if (role == CX_FLIGHT_LEADS && !execution->request.refresh && cx_local_available() &&
+		look_up_local(execution))
+		return true;
 	if (role == CX_FLIGHT_LEADS && lease_pays(execution))
 	{
 		if (execution->name == NULL)
@@ -300,8 +305,6 @@ join_flight(cx_execution *execution)
 		role = cx_lease_take(execution->name, flight_wait_ms(), &execution->budget,
 							 execution->context, &execution->lease);
 	}
-	if (role == CX_FLIGHT_WAITED)
-		cx_count(CX_COUNT_FLIGHT_WAITS);
 	if (role == CX_FLIGHT_WAITED || (role == CX_FLIGHT_BUSY && execution->request.refresh))
 		return look_up(execution);
 	return false;

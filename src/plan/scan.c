@@ -375,6 +375,8 @@ run_executor(CX_EXECUTOR_RUN_PARAMETERS)
 			ExecClearTuple(scan->tuple_slot);
 			cx_rows_keep(&scan->rows, execution);
 		}
+		if (count != 0)
+			cx_execution_end_flight(execution);	/* it may take any time to go on */
 		scan->runs++;
 	}
 

@@ -1,5 +1,5 @@
-# Single flight: one session fills, the others wait until it has, or has given up in whatever way.  What is
-# tested is the module itself, through SQL functions of test/flight.
+# Single flight: one session fills, the others wait until it has, or has given up in whatever way.
+# What is tested is the module itself, through the SQL functions of test/flight.
 use strict;
 use warnings;
 
@@ -263,7 +263,7 @@ for my $keys (1, 3)
 state_is('0 0', 'nobody is left');
 
 note '--- leases';
-my $two = cache_node('two', $redis, 'cache_ext.flight_wait = 12345ms');
+my $two = cache_node('two', $redis, 'cache_ext.flight_wait = 59s');
 create_functions($two);
 ($s, $t) = (Session->new($node), Session->new($two));
 my $entry = 'cx:1:2:q:entry';
@@ -272,12 +272,13 @@ my $lease = "$entry:lease";
 sub taking { return "SELECT lease_take('$entry', $_[0])"; }
 
 # A session of the other server, which has looked at the lease a few times.
+my $lease_waiters = 0;
 sub lease_waiter
 {
 	my $session = Session->new($two);
 	my $before = counter($t, 'redis_commands');
-	# waiting for a lease is for those who lead in their server
-	$session->ok("SELECT flight_join('$entry', 0)");
+	# as whoever takes a lease does
+	is($session->ok('SELECT ' . joining('key ' . ++$lease_waiters, 0)), 'leads', 'one leads');
 	$session->send(taking($long));
 	wait_until('it looks', sub { counter($t, 'redis_commands') >= $before + 9 });
 	ok($session->running, 'the other server waits');
@@ -303,7 +304,8 @@ $redis->cli('PEXPIRE', $lease, 1);
 is($waiter->finish, 'waited', 'until it has expired');
 is($t->ok(taking(0)), 'leads', 'the other server takes it');
 my $token = $redis->cli('GET', $lease);
-cmp_ok($redis->cli('PTTL', $lease), '<=', 12345, 'for flight_wait, as it must not wait itself');
+cmp_ok($redis->cli('PTTL', $lease), '<=', 59_000, 'for flight_wait, as it must not wait itself');
+$redis->cli('PERSIST', $lease);
 $s->ok("SELECT lease_end('$entry')");
 is($redis->cli('GET', $lease), $token, 'who had it does not release it');
 $t->ok("SELECT lease_end('$entry')");
@@ -357,6 +359,11 @@ $waiter->close;
 $waiter = lease_waiter();
 $two->safe_psql('postgres', 'SELECT pg_terminate_backend(' . $waiter->pid . ')');
 like($waiter->finish, qr/FATAL:  terminating/, 'a waiter is terminated');
+$redis->pause;
+is($t->ok(q{SET cache_ext.redis_timeout = '100ms'; SELECT lease_take('other', 0)}), 'alone',
+	'Redis says nothing');
+$redis->resume;
+$t->ok('RESET cache_ext.redis_timeout');
 $waiter = lease_waiter();
 $redis->stop;
 is($waiter->finish, 'alone', 'Redis goes away: nobody waits');
@@ -367,8 +374,8 @@ $watcher->ok('SELECT pg_reload_conf()');
 wait_until('Redis is used', sub { $s->ok(taking(1)) eq 'leads' });
 $s->ok("SELECT lease_end('$entry')");
 
-# What a Redis may say: that SET did nothing though it did, as it does when the batch is sent twice; or
-# that it takes no more.
+# What a Redis may say: that SET did nothing though it did, as when the batch is sent twice; or that it
+# takes no more.
 my $fake_token = '';
 my $fake = Resp::FakeServer->new(sub {
 	my ($command, $key, $value) = @_;
@@ -382,14 +389,22 @@ my $fake = Resp::FakeServer->new(sub {
 	my $shown = $command eq 'GETRANGE' && $key =~ /:lease$/ && $key !~ /full/ ? $fake_token : '';
 	return '$' . length($shown) . "\r\n$shown\r\n";
 });
-$two->append_conf('postgresql.conf', "cache_ext.redis_url = '" . $fake->url . "'");
-$two->safe_psql('postgres', 'SELECT pg_reload_conf()');
+
+# Another Redis for the second server.  What was learnt about the last one is forgotten a little later.
+sub use_redis
+{
+	my ($url) = @_;
+	$two->append_conf('postgresql.conf', "cache_ext.redis_url = '$url'");
+	$two->safe_psql('postgres', 'SELECT pg_reload_conf()');
+	wait_until('it is set',
+		sub { $t->ok("SELECT current_setting('cache_ext.redis_url')") eq $url });
+	return;
+}
+use_redis($fake->url);
 wait_until('the fake is used', sub { $t->ok("SELECT lease_take('one', 1)") eq 'leads' });
 is($t->ok("SELECT lease_take('twice', $long)"), 'leads', 'SET was sent twice: the lease is ours');
 is($t->ok("SELECT lease_take('full', $long)"), 'alone', 'SET is refused: nobody waits');
-$two->append_conf('postgresql.conf', "cache_ext.redis_url = ''");
-$two->safe_psql('postgres', 'SELECT pg_reload_conf()');
-wait_until('no Redis', sub { $t->ok("SELECT current_setting('cache_ext.redis_url')") eq '' });
+use_redis('');
 is($t->ok(taking($long)), 'alone', 'without Redis nobody waits');
 
 note '--- kill -9 of the leader';
