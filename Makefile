@@ -6,7 +6,7 @@ PGFILEDESC = "cache_ext - read-through cache of query results"
 # Scripts that install what they need, build in a scratch directory and clean up after themselves.
 # They must work where neither PostgreSQL nor pkg-config is installed, so nothing below is read for
 # them.
-OWN_TARGETS = check mutations check-tree check-matrix valgrind demo bench fuzz lint
+OWN_TARGETS = check mutations check-tree check-matrix check-postgres valgrind demo bench fuzz lint
 
 ifneq ($(filter $(OWN_TARGETS),$(MAKECMDGOALS)),)
 
@@ -27,6 +27,12 @@ check-tree:
 # The same tests with the PostgreSQL, hiredis and Valkey of the next Debian.
 check-matrix:
 	@exec bash test/matrix
+
+# PostgreSQL's own regression tests with every table tracked and cached, in about ten minutes.
+# make check-postgres CONFIGURATIONS="tracked local": some of the configurations.
+check-postgres:
+	@CONFIGURATIONS='$(CONFIGURATIONS)' MAX_CONNECTIONS='$(MAX_CONNECTIONS)' KEEP='$(KEEP)' \
+		exec bash test/postgres/run
 
 # The regression tests under Valgrind, in a few minutes: make valgrind REGRESS=query
 valgrind:
