@@ -315,6 +315,7 @@ make_query(const char *sql, const StringInfoData *circumstances, uint32 hash,
 cx_prepared_query *
 cx_prepared_query_get(const char *sql, bool untracked_allowed)
 {
+	MemoryContext caller = CurrentMemoryContext;
 	StringInfoData circumstances;
 	uint32		hash;
 	cx_prepared_query *query;
@@ -334,7 +335,10 @@ cx_prepared_query_get(const char *sql, bool untracked_allowed)
 	if (query != NULL)
 		return use_query(query);
 
-	query = use_query(make_query(sql, &circumstances, hash, untracked_allowed));
+	/* SPI leaves its own context behind as the current one */
+	query = make_query(sql, &circumstances, hash, untracked_allowed);
+	MemoryContextSwitchTo(caller);
+	query = use_query(query);
 	if (!has_frozen_literal(sql))
 	{
 		if (kept_count == MAX_KEPT)

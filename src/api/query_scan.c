@@ -19,6 +19,7 @@
 #include "base/shmem.h"
 #include "plan/nesting.h"
 
+#include "access/sysattr.h"
 #include "catalog/objectaccess.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
@@ -124,6 +125,19 @@ replaceable_call(const RangeTblEntry *rte)
 	return call;
 }
 
+/* Are rows wanted as values of their own (t in SELECT t)?  The node has only columns. */
+static bool
+wants_whole_rows(const RelOptInfo *rel)
+{
+	Bitmapset  *columns = NULL;
+	ListCell   *cell;
+
+	pull_varattnos((Node *) rel->reltarget->exprs, rel->relid, &columns);
+	foreach(cell, rel->baserestrictinfo)
+		pull_varattnos((Node *) lfirst_node(RestrictInfo, cell)->clause, rel->relid, &columns);
+	return bms_is_member(0 - FirstLowInvalidHeapAttributeNumber, columns);
+}
+
 /* The columns of the call as the rest of the query names them. */
 static List *
 column_targets(const RangeTblEntry *rte, Index rti)
@@ -185,7 +199,8 @@ set_paths(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte)
 	if (prev_set_rel_pathlist_hook)
 		prev_set_rel_pathlist_hook(root, rel, rti, rte);
 	if (rte->rtekind != RTE_FUNCTION || !cx_shmem_ready() || rel->pathlist == NIL ||
-		!bms_is_empty(rel->lateral_relids) || replaceable_call(rte) == NULL)
+		!bms_is_empty(rel->lateral_relids) || wants_whole_rows(rel) ||
+		replaceable_call(rte) == NULL)
 		return;
 
 	scan = linitial(rel->pathlist);
