@@ -12,6 +12,7 @@
 #include "base/stop_point.h"
 #include "core/clock.h"
 #include "core/dirty.h"
+#include "core/local.h"
 #include "core/prepared.h"
 #include "core/redis_tier.h"
 #include "plan/generation.h"
@@ -51,6 +52,7 @@ _PG_init(void)
 	cx_prepared_init();			/* after the clocks, which it raises */
 	cx_dirty_init();
 	cx_redis_tier_init();
+	cx_local_init();
 
 	cx_generation_init();
 	cx_scan_init();
