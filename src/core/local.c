@@ -9,7 +9,7 @@
  *	   first releases it, unless cx_local_release() did; the entry is unpinned once.
  *	2. A process has one entry reserved at most, which no other knows of, and gives it back when it
  *	   reserves the next one or ends.
- *	3. A process that is killed takes all of shared memory along.
+ *	3. A process that is killed leaves nothing to clean up: shared memory is made anew.
  *
  * A pin takes memory of its context until that is reset, also after its release: a callback of a
  * context can't be taken back.
@@ -62,9 +62,12 @@ release_at_exit(int code, Datum arg)
 {
 	while (!dlist_is_empty(&my_pins))
 		cx_local_release(dlist_head_element(cx_local_pin, node, &my_pins));
-	cx_table_lock();
-	give_back_reserved();
-	cx_table_unlock();
+	if (my_reserved != NULL)
+	{
+		cx_table_lock();
+		give_back_reserved();
+		cx_table_unlock();
+	}
 }
 
 static void

@@ -5,7 +5,10 @@
  * An allocator for a cache.  A general one has to find room in what is free.  A cache that is full
  * has next to nothing free, and what eviction frees lies scattered; but nearly all of the rest can
  * be given up too.  So pieces know their neighbours: where one large piece is wanted, the few that
- * lie side by side there go, and not everything until chance has made a hole.
+ * lie side by side there go, and not everything until chance has made a hole.  (dsa.c, which can't
+ * tell what lies beside a chunk and keeps blocks for each of its sizes, was tried: when the sizes
+ * of entries changed, most of the memory stayed unused, and large entries emptied the tier in
+ * vain.)
  *
  * The area is cut into pieces that lie back to back, each with a header that knows its size and
  * that of the piece before.
@@ -155,15 +158,15 @@ unite(cx_memory *memory, piece *p)
 	return p;
 }
 
-/* Makes a piece that is in no list a used one of that size, and what is left of it a free one. */
+/* Makes a piece that is in no list a used one of that size, and a free one of what is left. */
 static void *
-use(cx_memory *memory, piece *p, Size size, void *owner)
+use(cx_memory *memory, piece *p, Size size)
 {
 	Size		rest = p->size - size;
 
 	Assert(p->size >= size);
 	p->used = true;
-	p->owner = owner;
+	p->owner = NULL;
 	if (rest >= SMALLEST_REST)
 	{
 		piece	   *left;
@@ -245,14 +248,14 @@ find_free(cx_memory *memory, Size size)
 }
 
 void *
-cx_memory_allocate(cx_memory *memory, Size size, void *owner)
+cx_memory_allocate(cx_memory *memory, Size size)
 {
 	piece	   *p = find_free(memory, needed(size));
 
 	if (p == NULL)
 		return NULL;
 	delist(memory, p);
-	return use(memory, p, needed(size), owner);
+	return use(memory, p, needed(size));
 }
 
 void
@@ -320,7 +323,7 @@ cx_memory_widen(cx_memory *memory, void *content, Size size, cx_memory_question 
 		p->used = true;
 		p->owner = NULL;
 		if (p->size >= wanted)
-			return use(memory, p, wanted, NULL);
+			return use(memory, p, wanted);
 		if (!take(behind(memory, p), let_go) && !take(before(p), let_go))
 		{
 			cx_memory_free(memory, p->content);

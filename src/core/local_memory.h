@@ -16,8 +16,8 @@ typedef struct cx_memory cx_memory;
 /* Of an area that is MAXALIGNed, and has room for the bookkeeping: some kB. */
 extern cx_memory *cx_memory_create(void *area, Size size);
 
-/* NULL where no free place is large enough.  What is returned is MAXALIGNed. */
-extern void *cx_memory_allocate(cx_memory *memory, Size size, void *owner);
+/* A MAXALIGNed piece without an owner; NULL where no free place is large enough. */
+extern void *cx_memory_allocate(cx_memory *memory, Size size);
 extern void cx_memory_free(cx_memory *memory, void *piece);
 
 extern void cx_memory_set_owner(void *piece, void *owner);

@@ -59,8 +59,8 @@
 /*
  * SIEVE's choices lie scattered.  They make room for an entry like the others, but hardly for one
  * that is much larger.  So when they add up to this many times the wanted size, to an entry's share
- * of the memory, or to so many entries, the next choice goes together with its neighbours, visited or
- * not.  In all, the largest entry pushes out about a quarter of the memory.  (On sizes of 100 to
+ * of the memory, or to so many entries, the next choice goes together with its neighbours, visited
+ * or not.  In all, the largest entry pushes out about a quarter of the memory.  (On sizes of 100 to
  * 20,000 bytes, 8 times gives more hits than 2 or 4: what is freed too much serves small entries.)
  */
 #define SCATTERED_TIMES 8
@@ -425,14 +425,14 @@ useless(const cx_table_entry *entry)
 	return verdict == CX_CLOCK_CHANGED || verdict == CX_CLOCK_OTHER_EPOCH;
 }
 
-/* Takes the entry out of bucket and queue, unless it is pinned: invariant 4. */
+/* Takes the entry out of bucket and queue, unless it isn't there or is pinned: invariant 4. */
 static bool
 unlink_unpinned(cx_table_entry *entry)
 {
 	LWLock	   *lock = lock_of(entry->hash);
 	bool		unpinned;
 
-	if (!evictable(entry))
+	if (!entry->linked)
 		return false;
 	LWLockAcquire(lock, LW_EXCLUSIVE);
 	unpinned = pg_atomic_read_u32(&entry->pins) == 0;
@@ -514,7 +514,7 @@ clear_place(Size size)
 void *
 cx_table_allocate(Size size)
 {
-	void	   *piece = cx_memory_allocate(memory, size, NULL);
+	void	   *piece = cx_memory_allocate(memory, size);
 	cx_table_entry *victim;
 	Size		scattered = 0;
 
@@ -523,7 +523,7 @@ cx_table_allocate(Size size)
 	eviction_time = GetCurrentTimestamp();
 	sweep();
 
-	for (int count = 0; (piece = cx_memory_allocate(memory, size, NULL)) == NULL; count++)
+	for (int count = 0; (piece = cx_memory_allocate(memory, size)) == NULL; count++)
 	{
 		if (count == SCATTERED_COUNT || scattered >= size * SCATTERED_TIMES ||
 			scattered >= cx_table_share() || (victim = next_victim()) == NULL)
