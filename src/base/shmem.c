@@ -46,11 +46,9 @@ start_areas(void)
 		bool		found;
 		void	   *area = ShmemInitStruct(areas[i]->name, size, &found);
 
+		/* fresh shared memory is zero, and had better not be touched in full */
 		if (!found)
-		{
-			memset(area, 0, size);
 			areas[i]->init(area);
-		}
 		areas[i]->attach(area);
 	}
 	LWLockRelease(AddinShmemInitLock);
