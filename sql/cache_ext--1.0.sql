@@ -206,6 +206,22 @@ CREATE VIEW cache_ext.stats AS SELECT * FROM cache_ext.stats();
 COMMENT ON VIEW cache_ext.stats IS
 'what the cache did since the server started, summed over all sessions';
 
+CREATE FUNCTION cache_ext.local_memory(
+	OUT size bigint,
+	OUT used bigint,
+	OUT entries bigint,
+	OUT pins bigint,
+	OUT evictions bigint,
+	OUT discards bigint)
+AS 'MODULE_PATHNAME', 'cache_ext_local_memory'
+LANGUAGE C VOLATILE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION cache_ext.local_memory() IS
+'state behind the view local_memory';
+
+CREATE VIEW cache_ext.local_memory AS SELECT * FROM cache_ext.local_memory();
+COMMENT ON VIEW cache_ext.local_memory IS
+'how full the shared memory for results is, and what had to make room in it';
+
 CREATE FUNCTION cache_ext.statements(
 	OUT role name,
 	OUT query_id bigint,

@@ -10,6 +10,7 @@
 #include "api/arguments.h"
 #include "api/prepared_query.h"
 #include "base/shmem.h"
+#include "core/local.h"
 #include "plan/peek.h"
 #include "query/row_codec.h"
 
@@ -106,7 +107,7 @@ cache_ext_explain(PG_FUNCTION_ARGS)
 		cx_peek_at(statement, params, cx_prepared_query_readable(query), &peek);
 		reason = peek.refused;
 	}
-	if (reason == NULL)
+	if (reason == NULL && !cx_local_available())
 		(void) cx_row_codec_create(cx_prepared_query_columns(query), &reason);
 
 	/* the result must outlive SPI's memory */

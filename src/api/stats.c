@@ -1,11 +1,12 @@
 /*
  * api/stats.c
- *		SQL function stats: the counters.
+ *		SQL functions stats and local_memory: the counters, and how full the local tier is.
  */
 #include "postgres.h"
 
 #include "base/counters.h"
 #include "base/shmem.h"
+#include "core/local.h"
 
 #include "access/htup_details.h"
 #include "fmgr.h"
@@ -36,5 +37,27 @@ cache_ext_stats(PG_FUNCTION_ARGS)
 				values[i] = Int64GetDatum((int64) totals[c]);
 				nulls[i] = false;
 			}
+	return HeapTupleGetDatum(heap_form_tuple(desc, values, nulls));
+}
+
+PG_FUNCTION_INFO_V1(cache_ext_local_memory);
+Datum
+cache_ext_local_memory(PG_FUNCTION_ARGS)
+{
+	cx_local_state state;
+	TupleDesc	desc;
+	Datum		values[6];
+	bool		nulls[6] = {false};
+
+	cx_shmem_require();
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	cx_local_read_state(&state);
+	values[0] = Int64GetDatum((int64) state.limit);
+	values[1] = Int64GetDatum((int64) state.used);
+	values[2] = Int64GetDatum((int64) state.entries);
+	values[3] = Int64GetDatum((int64) state.pins);
+	values[4] = Int64GetDatum((int64) state.evictions);
+	values[5] = Int64GetDatum((int64) state.discards);
 	return HeapTupleGetDatum(heap_form_tuple(desc, values, nulls));
 }

@@ -29,8 +29,8 @@
  *
  *	   plain is what was measured; while nothing was, it is miss less the part of a miss that only
  *	   caching costs.  A window of hits alone never loses: nothing in it tells what a miss would
- *	   cost now.  A window of misses alone always does: storing what nobody asks for again costs,
- *	   however little.
+ *	   cost now.  One of misses alone loses only if what caching costs is more than noise: the keys
+ *	   of a statement with many parameters may be asked for again later.
  *	5. A statement that loses rests: exactly its next FIRST_REST executions are told not to ask the
  *	   cache.  Then a shorter window, a trial, decides again.  Each trial that fails doubles the
  *	   rest, up to LAST_REST; after a window that pays it is FIRST_REST again.
@@ -338,8 +338,6 @@ loses(account_state *state, int hits, int lookups)
 
 	if (hits == lookups)
 		return false;
-	if (hits == 0)
-		return true;
 	return (double) hits / lookups * (miss - hit) < miss - MARGIN * plain;
 }
 

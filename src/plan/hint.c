@@ -166,8 +166,9 @@ read_comment(const char *comment, size_t length, cx_hint *hint)
 			ereport(WARNING,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("unrecognized option in a cache_ext hint: \"%s\"", copy),
-					 errdetail("The statement is not cached."),
+					 errdetail("The comment is not taken for a hint."),
 					 errhint("Write /* cache_ext */ or /* cache_ext: ttl=30s, max_staleness=5s */.")));
+			memset(hint, 0, sizeof(*hint));
 			return false;
 		}
 	}

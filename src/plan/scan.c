@@ -558,7 +558,8 @@ end_scan(CustomScanState *node)
 	}
 	if (scan->execution->pin != NULL)
 	{
-		ExecClearTuple(scan->tuple_slot);
+		if (scan->tuple_slot != NULL)	/* else EXPLAIN only looked */
+			ExecClearTuple(scan->tuple_slot);
 		cx_local_release(scan->execution->pin);
 		scan->execution->pin = NULL;
 	}
@@ -600,6 +601,8 @@ explain_scan(CustomScanState *node, List *ancestors, ExplainState *es)
 							cx_redis_tier_name(execution->key.data, execution->key.len), es);
 	if (execution->outcome == CX_OUTCOME_HIT)
 	{
+		if (execution->stale)
+			ExplainPropertyText("Cache Staleness", "allowed by max_staleness", es);
 		ExplainPropertyText("Cache Tier", execution->tier, es);
 		if (es->timing)
 			ExplainPropertyInteger("Cache Age", "ms",
