@@ -556,12 +556,11 @@ end_scan(CustomScanState *node)
 		ExecutorEnd(scan->instead);
 		FreeQueryDesc(scan->instead);
 	}
-	if (scan->execution->pin != NULL)
-	{
+	if (scan->tuple_slot != NULL)	/* EXPLAIN needs none */
 		ExecClearTuple(scan->tuple_slot);
+	if (scan->execution->pin != NULL)
 		cx_local_release(scan->execution->pin);
-		scan->execution->pin = NULL;
-	}
+	scan->execution->pin = NULL;
 }
 
 static const char *
