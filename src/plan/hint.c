@@ -168,6 +168,7 @@ read_comment(const char *comment, size_t length, cx_hint *hint)
 					 errmsg("unrecognized option in a cache_ext hint: \"%s\"", copy),
 					 errdetail("The statement is not cached."),
 					 errhint("Write /* cache_ext */ or /* cache_ext: ttl=30s, max_staleness=5s */.")));
+			hint->wrong = true;
 			return false;
 		}
 	}
@@ -185,7 +186,7 @@ cx_hint_read(const char *query_text, int location, int length, cx_hint *hint)
 	text.at = query_text + Max(location, 0);
 	text.end = length > 0 ? text.at + length : text.at + strlen(text.at);
 
-	while (text.at < text.end)
+	while (text.at < text.end && !hint->wrong)
 	{
 		const char *start = text.at;
 

@@ -82,7 +82,7 @@ mode_allows(const Query *query, const char *query_string, cx_wrap_options *optio
 	options->hinted = cx_hint_read(query_string, location, length, &hint);
 	options->ttl_ms = hint.ttl_ms;
 	options->staleness_ms = hint.staleness_ms;
-	return options->hinted || cx_mode == CX_MODE_AUTO;
+	return options->hinted || (cx_mode == CX_MODE_AUTO && !hint.wrong);
 }
 
 /* Plans as ever, and puts a cache scan on top unless that is more than the statement is worth. */
