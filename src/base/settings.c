@@ -48,6 +48,13 @@ assign_enabled(bool newval, void *extra)
 }
 
 static void
+assign_min_cost(double newval, void *extra)
+{
+	if (newval != cx_min_cost)
+		ResetPlanCache();
+}
+
+static void
 assign_mode(int newval, void *extra)
 {
 	if (newval != cx_mode)
@@ -140,7 +147,8 @@ cx_settings_init(void)
 							NULL, NULL, NULL);
 	DefineCustomRealVariable("cache_ext.min_cost",
 							 "Planner's cost from which on mode \"auto\" caches a statement.", NULL,
-							 &cx_min_cost, 100, 0, DBL_MAX, PGC_USERSET, 0, NULL, NULL, NULL);
+							 &cx_min_cost, 100, 0, DBL_MAX, PGC_USERSET, 0, NULL,
+							 assign_min_cost, NULL);
 	DefineCustomEnumVariable("cache_ext.mode",
 							 "Which ordinary statements are cached.",
 							 "\"hint\" caches those with a comment /* cache_ext */, \"auto\" those for which it pays.",

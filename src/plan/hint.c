@@ -166,9 +166,9 @@ read_comment(const char *comment, size_t length, cx_hint *hint)
 			ereport(WARNING,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("unrecognized option in a cache_ext hint: \"%s\"", copy),
-					 errdetail("The comment is not taken for a hint."),
+					 errdetail("The statement is not cached."),
 					 errhint("Write /* cache_ext */ or /* cache_ext: ttl=30s, max_staleness=5s */.")));
-			memset(hint, 0, sizeof(*hint));
+			hint->wrong = true;
 			return false;
 		}
 	}
@@ -186,7 +186,7 @@ cx_hint_read(const char *query_text, int location, int length, cx_hint *hint)
 	text.at = query_text + Max(location, 0);
 	text.end = length > 0 ? text.at + length : text.at + strlen(text.at);
 
-	while (text.at < text.end)
+	while (text.at < text.end && !hint->wrong)
 	{
 		const char *start = text.at;
 

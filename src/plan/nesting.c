@@ -5,8 +5,12 @@
  * Statements inside functions are not cached behind their back: a STABLE function sees the snapshot
  * of the statement around it, and a result from the cache may be newer.
  *
- * Invariant: depth counts what is under way in this session: executor runs, utility commands that
- * are no mere wrapping of a statement, planning, executor starts.  It is lowered on errors too.
+ * Invariants:
+ *
+ *	1. depth counts what is under way in this session: executor runs, utility commands that are no
+ *	   mere wrapping of a statement, planning, executor starts.  It is lowered on errors too.
+ *	2. Where functions run at depth 0 nevertheless (the arguments of EXECUTE, event triggers), their
+ *	   statements have texts of their own, and so are not the one that the client sent.
  *
  * Memory, locks: none.
  */
@@ -17,13 +21,25 @@
 #include "plan/nesting.h"
 
 #include "access/xact.h"
+#include "commands/prepare.h"
 #include "executor/executor.h"
+#include "tcop/tcopprot.h"
 #include "tcop/utility.h"
 #include "utils/fmgrprotos.h"
 
 static int	depth = 0;
 static int	explain_depth = 0;
 static bool locked_table = false;
+
+/* the statement that a command at depth 0 wraps */
+typedef struct wrapped_statement
+{
+	bool		exists;
+	const char *text;			/* that it is part of, which only its address tells; or NULL */
+	const PlannedStmt *command;	/* where the text is the command's; else NULL */
+} wrapped_statement;
+
+static wrapped_statement wrapped = {0};
 
 /* the innermost run of an executor, and the most rows it may return (0: all) */
 static const QueryDesc *running = NULL;
@@ -42,6 +58,25 @@ cx_nesting_outermost(void)
 		return true;
 #endif
 	return depth == 0 && DatumGetInt32(DirectFunctionCall1(pg_trigger_depth, (Datum) 0)) == 0;
+}
+
+bool
+cx_nesting_is_sent(const char *text)
+{
+#ifdef CX_STOP_POINTS
+	if (cx_stop_outermost)
+		return true;
+#endif
+	return text != NULL && text == (wrapped.exists ? wrapped.text : debug_query_string);
+}
+
+void
+cx_nesting_find_place(const Query *query, int *location, int *length)
+{
+	bool		in_command = depth == 0 && wrapped.command != NULL;
+
+	*location = in_command ? wrapped.command->stmt_location : query->stmt_location;
+	*length = in_command ? wrapped.command->stmt_len : query->stmt_len;
 }
 
 bool
@@ -139,6 +174,39 @@ is_wrapping(const Node *statement)
 	}
 }
 
+/* The EXECUTE in a command, or NULL. */
+static const ExecuteStmt *
+find_execute(const Node *command)
+{
+	while (command != NULL && !IsA(command, ExecuteStmt))
+	{
+		const Node *inner = NULL;
+
+		if (IsA(command, ExplainStmt))
+			inner = ((const ExplainStmt *) command)->query;
+		else if (IsA(command, CreateTableAsStmt))
+			inner = ((const CreateTableAsStmt *) command)->query;
+		command = inner != NULL && IsA(inner, Query) ? ((const Query *) inner)->utilityStmt : NULL;
+	}
+	return (const ExecuteStmt *) command;
+}
+
+static wrapped_statement
+find_wrapped(const PlannedStmt *command, const char *text)
+{
+	const ExecuteStmt *execute = find_execute(command->utilityStmt);
+	wrapped_statement found = {.exists = true, .text = text, .command = command};
+	PreparedStatement *prepared;
+
+	if (execute != NULL)
+	{
+		prepared = FetchPreparedStatement(execute->name, false);
+		found.text = prepared ? prepared->plansource->query_string : NULL;
+		found.command = NULL;
+	}
+	return found;
+}
+
 static void
 process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 				ProcessUtilityContext context, ParamListInfo params,
@@ -146,10 +214,13 @@ process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 {
 	volatile bool wrapping = is_wrapping(pstmt->utilityStmt);
 	volatile bool explain = IsA(pstmt->utilityStmt, ExplainStmt);
+	wrapped_statement outer = wrapped;
 
 	if (IsA(pstmt->utilityStmt, LockStmt))
 		locked_table = true;
 
+	if (wrapping && depth == 0)
+		wrapped = find_wrapped(pstmt, queryString);
 	depth += !wrapping;
 	explain_depth += explain;
 	PG_TRY();
@@ -165,6 +236,7 @@ process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 	{
 		depth -= !wrapping;
 		explain_depth -= explain;
+		wrapped = outer;
 	}
 	PG_END_TRY();
 }

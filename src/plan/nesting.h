@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "executor/execdesc.h"
+#include "nodes/parsenodes.h"
 
 extern void cx_nesting_init(void);
 
@@ -16,6 +17,18 @@ extern void cx_nesting_init(void);
  * inside a function, a trigger, a DO block, the planning or the start of another statement.
  */
 extern bool cx_nesting_outermost(void);
+
+/*
+ * Is this (by its address) the text that the client sent, or prepared and executes now?  It tells the
+ * client's statement from those of functions that run outside of any: for the arguments of EXECUTE, as
+ * event triggers.
+ */
+extern bool cx_nesting_is_sent(const char *text);
+
+/*
+ * Where a client's statement stands in its text: with the command around it, whose text it is part of.
+ */
+extern void cx_nesting_find_place(const Query *query, int *location, int *length);
 
 /* Is it run by EXPLAIN? */
 extern bool cx_nesting_explained(void);

@@ -60,13 +60,14 @@ plan_as_ever(Query *query, const char *query_string, int cursor_options, ParamLi
  * security-restricted operation: the queries of materialized views.
  */
 static bool
-is_candidate(const Query *query, int cursor_options)
+is_candidate(const Query *query, const char *query_string, int cursor_options)
 {
 	return cx_mode != CX_MODE_OFF && cx_enabled &&
 		query->commandType == CMD_SELECT && query->rtable != NIL && query->utilityStmt == NULL &&
 		query->rowMarks == NIL && !query->hasModifyingCTE &&
 		(cursor_options & (CURSOR_OPT_FAST_PLAN | CURSOR_OPT_SCROLL | CURSOR_OPT_HOLD)) == 0 &&
-		!InSecurityRestrictedOperation() && cx_nesting_outermost();
+		!InSecurityRestrictedOperation() && cx_nesting_outermost() &&
+		cx_nesting_is_sent(query_string);
 }
 
 /* Does an ordinary statement ask to be cached, or need not ask? */
@@ -74,11 +75,14 @@ static bool
 mode_allows(const Query *query, const char *query_string, cx_wrap_options *options)
 {
 	cx_hint		hint;
+	int			location;
+	int			length;
 
-	options->hinted = cx_hint_read(query_string, query->stmt_location, query->stmt_len, &hint);
+	cx_nesting_find_place(query, &location, &length);
+	options->hinted = cx_hint_read(query_string, location, length, &hint);
 	options->ttl_ms = hint.ttl_ms;
 	options->staleness_ms = hint.staleness_ms;
-	return options->hinted || cx_mode == CX_MODE_AUTO;
+	return options->hinted || (cx_mode == CX_MODE_AUTO && !hint.wrong);
 }
 
 /* Plans as ever, and puts a cache scan on top unless that is more than the statement is worth. */
@@ -99,10 +103,14 @@ static cx_account
 open_account(const cx_statement *statement, const Query *query, const char *query_string,
 			 bool by_door)
 {
+	int			location;
+	int			length;
+
 	if (statement == NULL)
 		return (cx_account) {.valid = false};
-	return cx_wrap_open_account(statement, by_door, query_string, query->stmt_location,
-								query->stmt_len, query->queryId);
+	cx_nesting_find_place(query, &location, &length);
+	return cx_wrap_open_account(statement, by_door, query_string, location, length,
+								query->queryId);
 }
 
 static PlannedStmt *
@@ -174,7 +182,8 @@ plan_statement(Query *query, const char *query_string, int cursor_options, Param
 
 	if ((cursor_options & CX_CURSOR_OPT_CACHE) != 0)
 		return plan_for_door(query, query_string, cursor_options, params);
-	if (!is_candidate(query, cursor_options) || !mode_allows(query, query_string, &options))
+	if (!is_candidate(query, query_string, cursor_options) ||
+		 !mode_allows(query, query_string, &options))
 		return plan_as_ever(query, query_string, cursor_options, params);
 
 	known = cx_known_find(query, &description);

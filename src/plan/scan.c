@@ -556,13 +556,11 @@ end_scan(CustomScanState *node)
 		ExecutorEnd(scan->instead);
 		FreeQueryDesc(scan->instead);
 	}
+	if (scan->tuple_slot != NULL)	/* EXPLAIN needs none */
+		ExecClearTuple(scan->tuple_slot);
 	if (scan->execution->pin != NULL)
-	{
-		if (scan->tuple_slot != NULL)	/* else EXPLAIN only looked */
-			ExecClearTuple(scan->tuple_slot);
 		cx_local_release(scan->execution->pin);
-		scan->execution->pin = NULL;
-	}
+	scan->execution->pin = NULL;
 }
 
 static const char *
@@ -601,8 +599,6 @@ explain_scan(CustomScanState *node, List *ancestors, ExplainState *es)
 							cx_redis_tier_name(execution->key.data, execution->key.len), es);
 	if (execution->outcome == CX_OUTCOME_HIT)
 	{
-		if (execution->stale)
-			ExplainPropertyText("Cache Staleness", "allowed by max_staleness", es);
 		ExplainPropertyText("Cache Tier", execution->tier, es);
 		if (es->timing)
 			ExplainPropertyInteger("Cache Age", "ms",
