@@ -1,5 +1,5 @@
-# Restarts and crashes of the server: nothing from before a crash is ever served, and after a clean
-# restart entries still hit.
+# Restarts and crashes of the server with entries in Redis, which outlives them: nothing from before a
+# crash is ever served, and after a clean restart entries still hit.
 use strict;
 use warnings;
 
@@ -13,7 +13,8 @@ use Session;
 use Test::More;
 
 my $redis = RedisServer->new('restart');
-my $node = cache_node('restart', $redis, 'max_prepared_transactions = 10', 'restart_after_crash = on');
+my $node = cache_node('restart', $redis, 'max_prepared_transactions = 10', 'restart_after_crash = on',
+	'cache_ext.local_memory = 0');
 my $handover = $node->data_dir . '/pg_stat/cache_ext.clocks';
 
 $node->safe_psql('postgres', q{
