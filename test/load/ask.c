@@ -16,6 +16,7 @@
 #include <string.h>
 
 bool		by_statement;
+bool		by_function;
 _Atomic bool stopping;
 _Atomic int64_t cached_reads, plain_reads, own_reads, commits, rollbacks, definitions;
 
@@ -241,7 +242,7 @@ ask_for_any(client *c, const char *columns, int id, const char *query)
 		write_text(sql, "SELECT * FROM (%s) AS q WHERE random() >= 0", query);
 		return ask_by_statement(c, id, sql);
 	}
-	if (by_statement)
+	if (!by_function || (by_statement && random_below(c, 2) == 0))
 		return ask_by_statement(c, id, query);
 	return ask_by_function(c, columns, id, query);
 }

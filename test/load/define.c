@@ -73,7 +73,7 @@ define_once(client *c)
 			break;
 		case 1:
 			replace(c, &counters[SHOWN][0], "CREATE OR REPLACE VIEW shown AS"
-					" SELECT id, %" PRId64 "::bigint AS value FROM plain");
+					" SELECT id, %" PRId64 "::bigint AS value FROM wide");
 			break;
 		case 2:
 			replace(c, &counters[CALLED][0], "CREATE OR REPLACE FUNCTION called() RETURNS bigint"

@@ -2,7 +2,7 @@
  * test/load/load.c
  *		Writers and readers side by side, and an oracle that catches a stale read.
  *
- *	load CONNECTION function|statement SECONDS WRITERS READERS
+ *	load CONNECTION function|statement|both SECONDS WRITERS READERS
  *
  * Every counter in the tables of schema.sql only grows, so three shared marks for each tell whether a
  * read was right, without stopping anybody:
@@ -71,10 +71,11 @@ main(int argc, char **argv)
 
 	if (argc != 6)
 	{
-		fprintf(stderr, "usage: load CONNECTION function|statement SECONDS WRITERS READERS\n");
+		fprintf(stderr, "usage: load CONNECTION function|statement|both SECONDS WRITERS READERS\n");
 		return 2;
 	}
-	by_statement = strcmp(argv[2], "statement") == 0;
+	by_statement = strcmp(argv[2], "function") != 0;
+	by_function = strcmp(argv[2], "statement") != 0;
 	seconds = atoi(argv[3]);
 	writers = atoi(argv[4]);
 	count = writers + atoi(argv[5]);

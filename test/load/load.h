@@ -73,8 +73,9 @@ typedef struct client
 	char	   *prepared[MAX_QUERIES];	/* text of the prepared statement of that number */
 } client;
 
-/* Are results asked for by ordinary statements, or through cache_ext.query()? */
+/* Are results asked for by ordinary statements, through cache_ext.query(), or now so, now so? */
 extern bool by_statement;
+extern bool by_function;
 
 extern _Atomic bool stopping;
 extern _Atomic int64_t cached_reads, plain_reads, own_reads, commits, rollbacks, definitions;

@@ -33,23 +33,24 @@ has_rows(client *c, PGresult *result, int expected)
 	return false;
 }
 
-/* A result of one value. */
+/* A result of one value, that of a counter. */
 static void
-read_value(client *c, family family, int id, const char *format, const char *of)
+read_value(client *c, family family, int row, int id, const char *format, const char *of)
 {
-	int64_t		low = lowest(&counters[family][id]);
+	int64_t		low = lowest(&counters[family][row]);
 	PGresult   *result = ask(c, "value bigint", id, format, of);
 
 	if (result != NULL && has_rows(c, result, 1))
-		check_value(c, family, id, low, number_at(result, 0, 0));
+		check_value(c, family, row, low, number_at(result, 0, 0));
 	PQclear(result);
 }
 
 static void
 read_row(client *c, family family)
 {
-	read_value(c, family, random_below(c, ROWS), "SELECT value FROM %s WHERE id = $1",
-			   table_of[family]);
+	int			id = random_below(c, ROWS);
+
+	read_value(c, family, id, id, "SELECT value FROM %s WHERE id = $1", table_of[family]);
 }
 
 static void
@@ -267,9 +268,10 @@ read_once(client *c)
 	else if (chance < 7)
 		read_granted(c);
 	else if (chance < 9)
-		read_value(c, SHOWN, 0, "SELECT value FROM %s WHERE id = $1", "shown");
+		read_value(c, SHOWN, 0, random_below(c, ROWS), "SELECT value FROM %s WHERE id = $1", "shown");
 	else if (chance < 11)
-		read_value(c, CALLED, 0, "SELECT %s() FROM plain WHERE id = $1", "called");
+		read_value(c, CALLED, 0, random_below(c, ROWS), "SELECT %s() FROM wide WHERE id = $1",
+				   "called");
 	else if (chance < 15 && by_statement && c->how != PLAIN_QUERY)
 		read_in_pipeline(c);
 	else if (chance < 20)

@@ -32,7 +32,7 @@ sub new
 	return bless { node => $node, program => $program }, $class;
 }
 
-# Options: door => 'function' or 'statement'; seconds; writers; readers; meanwhile => sub { ... },
+# Options: door => 'function', 'statement' or 'both'; seconds; writers; readers; meanwhile => sub { ... },
 # which is called again and again until the time is over.
 # Returns what the program printed, by name, and the counters of the cache by what they grew.
 sub run
