@@ -204,6 +204,19 @@ read_in_transaction(client *c)
 	execute(c, "COMMIT");
 }
 
+/*
+ * In a transaction that has locked all it needs PostgreSQL goes on with the function that it knows.  So
+ * what this returns tells nothing; but others must not get it once there is another function.
+ */
+static void
+read_with_old_definitions(client *c)
+{
+	execute(c, "BEGIN");
+	for (int i = 0; i < 5; i++)
+		PQclear(ask(c, "value bigint", random_below(c, ROWS), "SELECT called() FROM wide WHERE id = $1"));
+	execute(c, "COMMIT");
+}
+
 /* Several statements on their way at once; they are one transaction. */
 static void
 read_in_pipeline(client *c)
@@ -265,6 +278,8 @@ read_once(client *c)
 		read_repeatedly(c);
 	else if (chance < 5)
 		read_in_transaction(c);
+	else if (chance < 6)
+		read_with_old_definitions(c);
 	else if (chance < 7)
 		read_granted(c);
 	else if (chance < 9)
