@@ -4,7 +4,8 @@
 # Redis meanwhile.
 #
 #   my $load = Load->new($node);           # compiles it, creates its tables in database postgres
-#   my %result = $load->run($seconds, sub { ... });   # the sub is called again and again meanwhile
+#   my %result = $load->run(door => 'statement', seconds => 10, meanwhile => sub { ... });
+#   $load->check('name', %result);
 package Load;
 
 use strict;
@@ -25,30 +26,32 @@ sub new
 	my $program = "$PostgreSQL::Test::Utils::tmp_check/load";
 
 	system_or_bail('cc', '-O2', '-Wall', '-Wextra', '-Werror',
-		'-I' . $node->config_data('--includedir'), "$sources/load.c", '-o', $program,
+		'-I' . $node->config_data('--includedir'), glob("$sources/*.c"), '-o', $program,
 		'-L' . $node->config_data('--libdir'), '-lpq', '-lpthread');
 	$node->safe_psql('postgres', slurp_file("$sources/schema.sql"));
 	return bless { node => $node, program => $program }, $class;
 }
 
-# Returns what the program printed, by name, the counters of the cache by what they grew, and
-# hit_ratio: of the reads that used the cache, how many hit.
+# Options: door => 'function', 'statement' or 'both'; seconds; writers; readers; meanwhile => sub { ... },
+# which is called again and again until the time is over.
+# Returns what the program printed, by name, and the counters of the cache by what they grew.
 sub run
 {
-	my ($self, $seconds, $meanwhile) = @_;
-	my $node = $self->{node};
-	my $counters = 'SELECT hits, misses, fills, fills_skipped, bad_entries, invalidations,'
-	  . ' redis_errors FROM cache_ext.stats()';
-	my @names = qw(hits misses fills fills_skipped bad_entries invalidations redis_errors);
+	my ($self, %options) = @_;
+	my ($node, $seconds) = ($self->{node}, $options{seconds});
+	my @names = qw(hits local_hits misses bypasses fills fills_skipped bad_entries invalidations
+	  redis_errors);
+	my $counters = 'SELECT ' . join(', ', @names) . ' FROM cache_ext.stats()';
 	my @before = split /\|/, $node->safe_psql('postgres', $counters);
 
 	# What it reports goes to this test's own output.
-	my $pid = open(my $pipe, '-|', $self->{program}, $node->connstr('postgres'), $seconds, 4, 8)
+	my $pid = open(my $pipe, '-|', $self->{program}, $node->connstr('postgres'), $options{door},
+		$seconds, $options{writers} // 4, $options{readers} // 8)
 	  or croak "load: $!";
-	if ($meanwhile)
+	if ($options{meanwhile})
 	{
 		my $end = time + $seconds;
-		$meanwhile->() while time < $end;
+		$options{meanwhile}->() while time < $end;
 	}
 	my %result = map { /^(\w+)=(\d+)$/ ? ($1 => $2) : () } <$pipe>;
 	close($pipe);
@@ -56,7 +59,6 @@ sub run
 
 	my @after = split /\|/, $node->safe_psql('postgres', $counters);
 	$result{ $names[$_] } = $after[$_] - $before[$_] for 0 .. $#names;
-	$result{hit_ratio} = $result{cached_reads} ? $result{hits} / $result{cached_reads} : 0;
 	return %result;
 }
 
@@ -66,10 +68,10 @@ sub check
 	my ($self, $name, %result) = @_;
 
 	note "$name: ", join(', ', map { "$_ $result{$_}" } sort keys %result);
-	diag sprintf('%s: %d reads (%d through the cache, %.0f %% hits), %d commits, %d rollbacks: '
-		  . '%d violations, %d errors', $name, $result{cached_reads} + $result{plain_reads},
-		$result{cached_reads}, 100 * $result{hit_ratio}, $result{commits}, $result{rollbacks},
-		$result{violations}, $result{errors});
+	diag sprintf('%s: %d reads through the cache (%d hits, %d of them local, %d misses, %d bypasses), '
+		  . '%d others, %d commits, %d rollbacks, %d definitions: %d violations, %d errors', $name,
+		map { $result{$_} } qw(cached_reads hits local_hits misses bypasses plain_reads commits rollbacks
+		  definitions violations errors));
 	is($result{violations}, 0, "$name: every read is right");
 	is($result{errors}, 0, "$name: no error reaches a client");
 	is($result{status}, 0, "$name: the load ran to its end");

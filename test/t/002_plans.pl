@@ -51,13 +51,20 @@ like($plans[1], qr/Seq Scan on city|Index/, 'of a plan that ran');
 @plans = plans('');
 is(scalar @plans, 1, 'a hit runs one plan');
 like($plans[0], qr/Cache: hit/, 'which says so');
-like($plans[0], qr/Cache Tier: redis/, 'and from where');
+like($plans[0], qr/Cache Tier: local/, 'and from where');
 unlike($plans[0], qr/->|SubPlan|InitPlan|Seq Scan/, 'and has nothing below it');
 like($plans[0], qr/actual rows=9/, 'but all its rows');
 
 @plans = plans('SET auto_explain.log_verbose = on;');
 like($plans[0], qr/Output: (city\.)?name/, 'columns are shown');
 like($plans[0], qr/Cache Key: cache_ext:\d+:\d+:q:[0-9a-f]{64}$/m, 'and the key in Redis');
+
+$node->restart;
+@plans = plans('');
+like($plans[0], qr/Cache Tier: redis/, 'after a restart Redis still has it');
+unlike($plans[0], qr/->|SubPlan|InitPlan|Seq Scan/, 'and nothing is below it either');
+@plans = plans('');
+like($plans[0], qr/Cache Tier: local/, 'which brings it back to shared memory');
 
 @plans = plans('SET default_transaction_isolation = serializable;');
 like($plans[-1], qr/Cache: bypass: the isolation level keeps one snapshot/, 'a bypass gives its reason');

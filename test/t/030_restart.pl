@@ -1,9 +1,10 @@
-# Restarts and crashes of the server: nothing from before a crash is ever served, and after a clean
-# restart entries still hit.
+# Restarts and crashes of the server with entries in Redis, which outlives them: nothing from before a
+# crash is ever served, and after a clean restart entries still hit.
 use strict;
 use warnings;
 
 use CacheTest;
+use Crash;
 use File::Copy qw(copy);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::RecursiveCopy;
@@ -13,7 +14,8 @@ use Session;
 use Test::More;
 
 my $redis = RedisServer->new('restart');
-my $node = cache_node('restart', $redis, 'max_prepared_transactions = 10', 'restart_after_crash = on');
+my $node = cache_node('restart', $redis, 'max_prepared_transactions = 10', 'restart_after_crash = on',
+	'cache_ext.local_memory = 0');
 my $handover = $node->data_dir . '/pg_stat/cache_ext.clocks';
 
 $node->safe_psql('postgres', q{
@@ -53,25 +55,6 @@ sub warm
 }
 
 sub sql { return $node->safe_psql('postgres', $_[0]); }
-
-# Its other processes need a moment to notice, and it doesn't start again before they are gone.
-sub kill_server
-{
-	my ($postmaster) = slurp_file($node->data_dir . '/postmaster.pid') =~ /^(\d+)/;
-	my @children = grep { (slurp_stat($_) // '') =~ /\) \S+ $postmaster / }
-	  map { m{/proc/(\d+)} } glob '/proc/[0-9]*';
-
-	$node->kill9;
-	wait_until('the processes of the server are gone', sub { !grep { kill 0, $_ } @children });
-	return;
-}
-
-# What /proc says about a process: "pid (name) state parent ...".
-sub slurp_stat
-{
-	open(my $file, '<', "/proc/$_[0]/stat") or return;
-	return <$file>;
-}
 
 sub set
 {
@@ -123,7 +106,7 @@ for my $way (qw(immediate kill9))
 	}
 	else
 	{
-		kill_server();
+		kill_server($node);
 		$node->start;
 	}
 	all_of(\&not_hit, "after $way");
@@ -152,21 +135,10 @@ for my $point (sort keys %commits)
 	}
 	my $before = sql($queries{row});
 	warm();
-	my $writer = Session->new($node);
-	my $watcher = Session->new($node);
 	# The end of a SET outside a transaction would stop at the first of them itself.
 	my $stop = "SET cache_ext.stop_at = '$point'";
-	$writer->send($point eq 'prepared_committed' ? "$stop; $commits{$point}"
+	kill_at($node, Session->new($node), $point, $point eq 'prepared_committed' ? "$stop; $commits{$point}"
 		: "BEGIN; $stop; $commits{$point}; COMMIT");
-	$watcher->ok("SELECT stop_await('$point')");
-	kill 'KILL', $writer->pid;
-
-	# The server ends every session, and starts again.
-	$watcher->query('SELECT pg_sleep(170)');
-	$watcher->close;
-	$writer->finish;
-	$writer->close;
-	$node->poll_query_until('postgres', 'SELECT 1', '1') or die 'no restart after a crash';
 	all_of(\&not_hit, "killed at $point");
 	all_of(\&hits, "killed at $point, stored anew");
 	my $after = sql($queries{row});
@@ -189,7 +161,7 @@ for my $between ('nothing', 'another session', 'restart', 'immediate', 'kill9')
 		warm();
 		if ($between eq 'restart') { $node->restart; }
 		elsif ($between eq 'immediate') { $node->stop('immediate'); $node->start; }
-		elsif ($between eq 'kill9') { kill_server(); $node->start; }
+		elsif ($between eq 'kill9') { kill_server($node); $node->start; }
 		all_of(\&is_exact, "prepared, then $between");
 		all_of(\&hits, "prepared, then $between, and stored");
 		$writer = Session->new($node) if $between ne 'nothing';

@@ -10,7 +10,7 @@ use Session;
 use Test::More;
 
 my $redis = RedisServer->new('faults');
-my $node = cache_node('faults', $redis);
+my $node = cache_node('faults', $redis, 'cache_ext.local_memory = 0');
 my $s = Session->new($node);
 
 $s->ok(q{

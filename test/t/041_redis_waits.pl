@@ -13,7 +13,7 @@ my $redis = RedisServer->new('waits');
 
 # A minute, so that an end before that comes from what ended it.
 my $node = cache_node('waits', $redis, 'cache_ext.redis_timeout = 60s',
-	'cache_ext.redis_connect_timeout = 60s');
+	'cache_ext.redis_connect_timeout = 60s', 'cache_ext.local_memory = 0');
 my $control = Session->new($node);
 my $minute = 50;
 

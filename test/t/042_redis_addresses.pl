@@ -12,7 +12,7 @@ use Test::More;
 # On every address of this machine, so that names work whichever they stand for.
 my $redis = RedisServer->new('first', tcp => 1, arguments => [ '--bind', '127.0.0.1', '-::1' ]);
 my $other = RedisServer->new('other', tcp => 1, password => 'secret word');
-my $node = cache_node('addresses', undef);
+my $node = cache_node('addresses', undef, 'cache_ext.local_memory = 0');
 my $s = Session->new($node);
 my $query = 'SELECT value::text FROM t';
 

@@ -27,7 +27,8 @@ my $fake = Resp::FakeServer->new(sub {
 });
 
 my $node = cache_node('breaker', undef, "cache_ext.redis_url = '" . $fake->url . "'",
-	'cache_ext.redis_timeout = 60s', 'cache_ext.redis_connect_timeout = 60s');
+	'cache_ext.redis_timeout = 60s', 'cache_ext.redis_connect_timeout = 60s',
+	'cache_ext.local_memory = 0');
 my @sessions = map { Session->new($node) } 1 .. 4;
 my ($s, $prober) = @sessions;
 my $query = 'SELECT value::text FROM t';

@@ -11,7 +11,7 @@ use Test::More;
 
 my $wanted = 10_000;
 my $redis = RedisServer->new('corrupted');
-my $node = cache_node('corrupted', $redis, 'log_statement = none');
+my $node = cache_node('corrupted', $redis, 'log_statement = none', 'cache_ext.local_memory = 0');
 my $s = Session->new($node);
 
 $s->ok(q{
