@@ -28,7 +28,7 @@ check-tree:
 check-matrix:
 	@exec bash test/matrix
 
-# PostgreSQL's own regression tests with every table tracked and cached, in about ten minutes.
+# PostgreSQL's own regression tests with every table tracked and cached, in about twelve minutes.
 # make check-postgres CONFIGURATIONS="tracked local": some of the configurations.
 check-postgres:
 	@CONFIGURATIONS='$(CONFIGURATIONS)' MAX_CONNECTIONS='$(MAX_CONNECTIONS)' KEEP='$(KEEP)' \
