@@ -8,7 +8,7 @@
  * 1. What changes how one relation is read marks D of it, and of the root of its partition tree: a
  *    reader of a partition names the root.
  * 2. What could change the result of any query marks G; what belongs to the whole server (roles,
- *    database names) marks the global clock.  A class of objects that is not listed below marks G.
+ *    databases) marks the global clock.  A class of objects that is not listed below marks G.
  * 3. A new relation marks D of no relation (base/tag.h); its row type, toast table and indexes
  *    mark nothing.  Temporary relations don't count.
  * 4. Objects are read with SnapshotSelf: the hooks are called before the command is over.
@@ -302,7 +302,7 @@ object_changed(ObjectAccessType access, Oid class, Oid object, int column, void 
 			cx_dirty_mark_global();
 			break;
 		case DatabaseRelationId:
-			if (access == OAT_POST_ALTER)
+			if (access != OAT_DROP) /* a new one may have the OID of one that was dropped */
 				cx_dirty_mark_global();
 			break;
 

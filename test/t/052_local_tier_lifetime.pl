@@ -31,20 +31,24 @@ my %queries = (
 	u => [ 'prepared', 'SELECT sum(value)::text FROM u' ],
 	both => [ 'statement', 'SELECT sum(t.value + u.value)::text FROM t JOIN u USING (id)' ]);
 
-my %prepared;    # process id of a session => number of its statements, and their names
+sub sql { return $node->safe_psql('postgres', $_[0]); }
+
+# VOLATILE: never cached.
+sub plain
+{
+	my ($s, $query) = @_;
+	return $s->ok("SELECT * FROM ($queries{$query}[1]) AS q WHERE random() >= 0");
+}
 
 sub statement_of
 {
 	my ($s, $door, $sql) = @_;
 	return through_cache($sql) if $door eq 'function';
 	return $sql if $door eq 'statement';
-	my $names = $prepared{ $s->pid } ||= {};
-	unless ($names->{$sql})
-	{
-		$names->{$sql} = 'q' . keys %$names;
-		$s->ok("PREPARE $names->{$sql} AS $sql");
-	}
-	return "EXECUTE $names->{$sql}";
+	(my $name = lc $sql) =~ s/\W+/_/g;
+	$s->ok("PREPARE $name AS $sql")
+	  if $s->ok("SELECT count(*) FROM pg_prepared_statements WHERE name = '$name'") eq '0';
+	return "EXECUTE $name";
 }
 
 # Tests what became of a query, and that its result is the uncached one.
@@ -59,9 +63,7 @@ sub becomes
 	my @did = split /\|/, $s->ok($counters);
 	$did[$_] -= $before[$_] for 0 .. 2;
 	my $outcome = $did[0] ? 'local hit' : $did[1] ? 'hit' : $did[2] ? 'stored' : 'plain';
-
-	# VOLATILE: never cached
-	my $plain = $s->ok("SELECT * FROM ($sql) AS q WHERE random() >= 0");
+	my $plain = plain($s, $query);
 	local $Test::Builder::Level = $Test::Builder::Level + 2;
 	like($outcome, $expected, "$name: $query, $door");
 	is($output, $plain, "$name: $query, $door, is right");
@@ -88,8 +90,6 @@ sub warm
 	$s->close;
 	return;
 }
-
-sub sql { return $node->safe_psql('postgres', $_[0]); }
 
 for my $url ('', $redis->url)
 {
@@ -159,16 +159,20 @@ for my $url ('', $redis->url)
 	{
 		for my $ending (qw(COMMIT ROLLBACK))
 		{
-			my $before = sql($queries{row}[1]);
-			sql("BEGIN; $update; UPDATE u SET value = value + 1; PREPARE TRANSACTION 'two'");
+			my $s = Session->new($node);
+			my $before = plain($s, 'row');
+			$s->ok("BEGIN; $update; UPDATE u SET value = value + 1; PREPARE TRANSACTION 'two'");
+			$s->close;
 			warm();
 			if ($between eq 'restart') { $node->restart; }
 			elsif ($between eq 'immediate') { $node->stop('immediate'); $node->start; }
 			elsif ($between eq 'kill9') { kill_server($node); $node->start; }
 			all_of($between eq 'nothing' ? $local : $any, "$tiers: prepared, then $between");
 			all_of($local, "$tiers: prepared, then $between, and stored");
-			sql("$ending PREPARED 'two'");
-			is(sql($queries{row}[1]), $ending eq 'COMMIT' ? $before + 1 : $before, "$ending PREPARED");
+			$s = Session->new($node);
+			$s->ok("$ending PREPARED 'two'");
+			is(plain($s, 'row'), $ending eq 'COMMIT' ? $before + 1 : $before, "$ending PREPARED");
+			$s->close;
 			all_of($ending eq 'COMMIT' ? $stored : $any, "$tiers: $ending PREPARED after $between",
 				qw(row sum u both));
 		}
