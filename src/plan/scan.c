@@ -370,7 +370,7 @@ run_executor(CX_EXECUTOR_RUN_PARAMETERS)
 
 		if (execution->filling && scan->runs > 0)
 			cx_fill_abandon(execution, "the plan did not run straight to its end");
-		if (execution->pin != NULL && count != 0 && count < execution->row_count)
+		if (execution->pin != NULL && count != 0 && count <= execution->row_count)
 		{
 			ExecClearTuple(scan->tuple_slot);
 			cx_rows_keep(&scan->rows, execution);
