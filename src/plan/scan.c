@@ -545,6 +545,8 @@ end_scan(CustomScanState *node)
 {
 	cache_scan *scan = (cache_scan *) node;
 
+	if (scan->execution->filling)
+		cx_fill_abandon(scan->execution, "the plan did not run straight to its end");
 	if (scan->emitting)
 		cx_execution_keep_account(scan->execution);
 
