@@ -140,6 +140,7 @@ cx_execution_begin(PlannedStmt *plan, ParamListInfo params, Snapshot snapshot, c
 	MemoryContext old = MemoryContextSwitchTo(context);
 	cx_execution *execution = palloc0(sizeof(cx_execution));
 	const cx_wrap_options *options = cx_wrap_options_of(plan);
+	int			cursor_options;
 
 	INSTR_TIME_SET_CURRENT(execution->begun);
 	execution->context = context;
@@ -160,6 +161,7 @@ cx_execution_begin(PlannedStmt *plan, ParamListInfo params, Snapshot snapshot, c
 	{
 		execution->request.ttl_ms = options->ttl_ms;
 		execution->request.staleness_ms = options->staleness_ms;
+		execution->request.only_hit = cx_wrap_query_of(plan, &cursor_options) != NULL;
 	}
 
 	cx_execution_decide(execution, peek);
