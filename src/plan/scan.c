@@ -34,6 +34,7 @@
 #include "access/htup_details.h"
 #include "commands/explain.h"
 #include "executor/executor.h"
+#include "miscadmin.h"
 #include "nodes/extensible.h"
 #include "tcop/dest.h"
 #include "utils/memutils.h"
@@ -52,7 +53,10 @@ typedef struct cache_scan
 	TupleTableSlot *tuple_slot;
 	cx_rows		rows;
 
-	QueryDesc  *instead;		/* what runs in place of a hit that must not be served after all */
+	/* what runs in place of a hit that must not be served after all, started by who started the scan */
+	QueryDesc  *instead;
+	Oid			user;
+	int			security_context;
 } cache_scan;
 
 static cx_request *asked = NULL;
@@ -325,6 +329,7 @@ begin_scan(CustomScanState *node, EState *estate, int eflags)
 	MemoryContextSetParent(execution->context, estate->es_query_cxt);
 	scan->execution = execution;
 	scan->columns = list_length(plan->custom_scan_tlist);
+	GetUserIdAndSecContext(&scan->user, &scan->security_context);
 
 	if ((eflags & EXEC_FLAG_EXPLAIN_ONLY) != 0)
 	{
@@ -388,7 +393,10 @@ run_executor(CX_EXECUTOR_RUN_PARAMETERS)
 		standard_ExecutorRun(CX_EXECUTOR_RUN_ARGUMENTS);
 }
 
-/* Runs the plan after all, in an executor of its own. */
+/*
+ * Runs the plan after all, in an executor of its own.  It is planned and started with the rights of the
+ * user that started the scan, as it would have been without a cache; an error puts the present one back.
+ */
 static void
 run_instead(cache_scan *scan)
 {
@@ -396,7 +404,11 @@ run_instead(cache_scan *scan)
 	MemoryContext old = MemoryContextSwitchTo(estate->es_query_cxt);
 	PlannedStmt *plan = scan->execution->plan;
 	int			cursor_options;
+	Oid			user;
+	int			security_context;
 
+	GetUserIdAndSecContext(&user, &security_context);
+	SetUserIdAndSecContext(scan->user, scan->security_context);
 	if (cx_wrap_query_of(plan, &cursor_options) != NULL)
 		plan = cx_planner_plan_after_all(plan, estate->es_sourceText, estate->es_param_list_info);
 	if (cx_wrap_is_wrapped(plan))
@@ -407,6 +419,7 @@ run_instead(cache_scan *scan)
 									estate->es_snapshot, InvalidSnapshot, None_Receiver,
 									estate->es_param_list_info, estate->es_queryEnv, 0);
 	ExecutorStart(scan->instead, 0);
+	SetUserIdAndSecContext(user, security_context);
 	MemoryContextSwitchTo(old);
 }
 
