@@ -3,8 +3,8 @@
  *		Statements that this session has planned before, by what they are.
  *
  * Planning a join of several tables costs more than serving its result.  Where the same query tree
- * comes again, what its analysis found and what PostgreSQL would want to know of its plan (cost,
- * dependencies) is remembered, and a plan with nothing below the cache scan will do.
+ * comes again, what its analysis found and what PostgreSQL would want to know of its plan (columns,
+ * cost, dependencies) is remembered, and a plan with nothing below the cache scan will do.
  *
  * Invariants:
  *
@@ -49,6 +49,7 @@ struct cx_known
 	cx_account	account;
 
 	/* of the plan */
+	List	   *columns;
 	Cost		startup_cost;
 	Cost		total_cost;
 	double		rows;
@@ -161,6 +162,7 @@ cx_known_remember(const StringInfoData *description, const cx_statement *stateme
 	known->statement = copyObject(unconstify(cx_statement *, statement));
 	known->generation = options->generation;
 	known->account = options->account;
+	known->columns = cx_wrap_columns(plan);
 	known->startup_cost = plan->planTree->startup_cost;
 	known->total_cost = plan->planTree->total_cost;
 	known->rows = plan->planTree->plan_rows;
@@ -245,7 +247,8 @@ cx_known_plan(const cx_known *known, Query *query, int cursor_options, bool for_
 	(void) add_relations((Node *) query, plan);
 
 	options->generation = known->generation;
-	if (!cx_wrap_query(plan, copyObject(known->statement), options, query, cursor_options))
+	if (!cx_wrap_query(plan, copyObject(known->statement), options,
+					   copyObject(known->columns), query, cursor_options))
 		return NULL;
 	plan->planTree->startup_cost = known->startup_cost;
 	plan->planTree->total_cost = known->total_cost;

@@ -34,6 +34,7 @@
 #include "access/htup_details.h"
 #include "commands/explain.h"
 #include "executor/executor.h"
+#include "miscadmin.h"
 #include "nodes/extensible.h"
 #include "tcop/dest.h"
 #include "utils/memutils.h"
@@ -52,7 +53,10 @@ typedef struct cache_scan
 	TupleTableSlot *tuple_slot;
 	cx_rows		rows;
 
-	QueryDesc  *instead;		/* what runs in place of a hit that must not be served after all */
+	/* what runs in place of a hit that must not be served after all, started by who started the scan */
+	QueryDesc  *instead;
+	Oid			user;
+	int			security_context;
 } cache_scan;
 
 static cx_request *asked = NULL;
@@ -140,6 +144,7 @@ cx_execution_begin(PlannedStmt *plan, ParamListInfo params, Snapshot snapshot, c
 	MemoryContext old = MemoryContextSwitchTo(context);
 	cx_execution *execution = palloc0(sizeof(cx_execution));
 	const cx_wrap_options *options = cx_wrap_options_of(plan);
+	int			cursor_options;
 
 	INSTR_TIME_SET_CURRENT(execution->begun);
 	execution->context = context;
@@ -160,6 +165,7 @@ cx_execution_begin(PlannedStmt *plan, ParamListInfo params, Snapshot snapshot, c
 	{
 		execution->request.ttl_ms = options->ttl_ms;
 		execution->request.staleness_ms = options->staleness_ms;
+		execution->request.only_hit = cx_wrap_query_of(plan, &cursor_options) != NULL;
 	}
 
 	cx_execution_decide(execution, peek);
@@ -323,6 +329,7 @@ begin_scan(CustomScanState *node, EState *estate, int eflags)
 	MemoryContextSetParent(execution->context, estate->es_query_cxt);
 	scan->execution = execution;
 	scan->columns = list_length(plan->custom_scan_tlist);
+	GetUserIdAndSecContext(&scan->user, &scan->security_context);
 
 	if ((eflags & EXEC_FLAG_EXPLAIN_ONLY) != 0)
 	{
@@ -370,7 +377,7 @@ run_executor(CX_EXECUTOR_RUN_PARAMETERS)
 
 		if (execution->filling && scan->runs > 0)
 			cx_fill_abandon(execution, "the plan did not run straight to its end");
-		if (execution->pin != NULL && count != 0 && count < execution->row_count)
+		if (execution->pin != NULL && count != 0 && count <= execution->row_count)
 		{
 			ExecClearTuple(scan->tuple_slot);
 			cx_rows_keep(&scan->rows, execution);
@@ -386,7 +393,10 @@ run_executor(CX_EXECUTOR_RUN_PARAMETERS)
 		standard_ExecutorRun(CX_EXECUTOR_RUN_ARGUMENTS);
 }
 
-/* Runs the plan after all, in an executor of its own. */
+/*
+ * Runs the plan after all, in an executor of its own.  It is planned and started with the rights of the
+ * user that started the scan, as it would have been without a cache; an error puts the present one back.
+ */
 static void
 run_instead(cache_scan *scan)
 {
@@ -394,7 +404,11 @@ run_instead(cache_scan *scan)
 	MemoryContext old = MemoryContextSwitchTo(estate->es_query_cxt);
 	PlannedStmt *plan = scan->execution->plan;
 	int			cursor_options;
+	Oid			user;
+	int			security_context;
 
+	GetUserIdAndSecContext(&user, &security_context);
+	SetUserIdAndSecContext(scan->user, scan->security_context);
 	if (cx_wrap_query_of(plan, &cursor_options) != NULL)
 		plan = cx_planner_plan_after_all(plan, estate->es_sourceText, estate->es_param_list_info);
 	if (cx_wrap_is_wrapped(plan))
@@ -405,6 +419,7 @@ run_instead(cache_scan *scan)
 									estate->es_snapshot, InvalidSnapshot, None_Receiver,
 									estate->es_param_list_info, estate->es_queryEnv, 0);
 	ExecutorStart(scan->instead, 0);
+	SetUserIdAndSecContext(user, security_context);
 	MemoryContextSwitchTo(old);
 }
 
@@ -545,6 +560,8 @@ end_scan(CustomScanState *node)
 {
 	cache_scan *scan = (cache_scan *) node;
 
+	if (scan->execution->filling)
+		cx_fill_abandon(scan->execution, "the plan did not run straight to its end");
 	if (scan->emitting)
 		cx_execution_keep_account(scan->execution);
 

@@ -77,6 +77,29 @@ add_columns(CustomScan *scan, List *targets)
 	return true;
 }
 
+List *
+cx_wrap_columns(const PlannedStmt *plan)
+{
+	List	   *columns = NIL;
+	ListCell   *cell;
+
+	foreach(cell, plan->planTree->targetlist)
+	{
+		TargetEntry *target = lfirst_node(TargetEntry, cell);
+		TargetEntry *column;
+		Node	   *expr = (Node *) target->expr;
+
+		if (target->resjunk)
+			continue;
+		column = flatCopyTargetEntry(target);
+		column->expr = (Expr *) makeVar(INDEX_VAR, target->resno, exprType(expr),
+										exprTypmod(expr), exprCollation(expr), 0);
+		column->resname = target->resname ? pstrdup(target->resname) : NULL;
+		columns = lappend(columns, column);
+	}
+	return columns;
+}
+
 static CustomScan *
 make_scan(wrapping *private)
 {
@@ -114,14 +137,14 @@ cx_wrap(PlannedStmt *plan, cx_statement *statement, const cx_wrap_options *optio
 
 bool
 cx_wrap_query(PlannedStmt *plan, cx_statement *statement, const cx_wrap_options *options,
-			  Query *query, int cursor_options)
+			  List *columns, Query *query, int cursor_options)
 {
 	wrapping   *private = make_wrapping(statement, options);
 	CustomScan *scan = make_scan(private);
 
 	private->query = query;
 	private->cursor_options = cursor_options;
-	if (!add_columns(scan, query->targetList))
+	if (!add_columns(scan, columns))
 		return false;
 	plan->planTree = (Plan *) scan;
 	return true;

@@ -31,12 +31,17 @@ extern void cx_wrap_init(void);
  */
 extern void cx_wrap(PlannedStmt *plan, cx_statement *statement, const cx_wrap_options *options);
 
+/* What clients are told of the columns of a plan's result, in CurrentMemoryContext. */
+extern List *cx_wrap_columns(const PlannedStmt *plan);
+
 /*
  * Makes a cache scan with nothing below it the plan of a query, which it keeps, to be planned with
- * these options when it is needed.  The costs are the caller's to set.  False where that can't be.
+ * these options when it is needed.  columns are those of a plan of that query: they may be known more
+ * precisely than the query says.  The costs are the caller's to set.  False where that can't be.
  */
 extern bool cx_wrap_query(PlannedStmt *plan, cx_statement *statement,
-						  const cx_wrap_options *options, Query *query, int cursor_options);
+						  const cx_wrap_options *options, List *columns, Query *query,
+						  int cursor_options);
 
 /* The query of a plan with nothing below, not to be changed; else NULL. */
 extern Query *cx_wrap_query_of(const PlannedStmt *plan, int *cursor_options);
