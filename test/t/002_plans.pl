@@ -22,7 +22,8 @@ INSERT INTO city SELECT i, 'city ' || i, i * 1000 FROM generate_series(1, 100) i
 SELECT cache_ext.track('city');
 EOS
 
-# The plans of the statements that a query through the cache runs.
+# The plans of the statements that a query through the cache runs, when it is called: a whole row is
+# asked for, which the node that stands for calls in FROM has not.
 sub plans
 {
 	my ($options) = @_;
@@ -34,7 +35,7 @@ SET auto_explain.log_analyze = on;
 SET auto_explain.log_timing = off;
 SET auto_explain.log_level = 'notice';
 $options
-SELECT * FROM cache_ext.query(
+SELECT t FROM cache_ext.query(
 	'SELECT name FROM city WHERE id < \$1 AND population > (SELECT avg(population) FROM city) ORDER BY population',
 	'{60}') AS t(name text);
 EOS
@@ -69,5 +70,21 @@ like($plans[0], qr/Cache Tier: local/, 'which brings it back to shared memory');
 @plans = plans('SET default_transaction_isolation = serializable;');
 like($plans[-1], qr/Cache: bypass: the isolation level keeps one snapshot/, 'a bypass gives its reason');
 like($plans[-1], qr/Seq Scan on city/, 'and runs the plan');
+
+# The node that stands for a call in FROM: nothing is run for a hit.
+sub from
+{
+	return $node->safe_psql('postgres', 'EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) ' . shift);
+}
+my $call = q{SELECT * FROM cache_ext.query('SELECT count(*) FROM city') AS t(n bigint)};
+for my $when ('a miss', 'a hit')
+{
+	is(from($call), 'Custom Scan (Cached Query) (actual rows=1 loops=1)', "$when in FROM");
+}
+like(from("$call WHERE n > 100"), qr/Filter: \(n > 100\)\n *Rows Removed by Filter: 1$/, 'with a condition');
+like(from("SELECT t FROM (VALUES (0)) v, LATERAL cache_ext.query('SELECT count(*) FROM city') AS t(n bigint)"),
+	qr/Function Scan on query t/, 'a whole row needs the call');
+like(from('SELECT n FROM city, cache_ext.query($$SELECT count(*) FROM city WHERE id = $1$$, ARRAY[city.id::text]) AS t(n bigint)'),
+	qr/Function Scan on query t/, 'arguments of another table do as well');
 
 done_testing();
