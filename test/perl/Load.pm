@@ -40,8 +40,8 @@ sub run
 	my ($self, %options) = @_;
 	my ($node, $seconds) = ($self->{node}, $options{seconds});
 	my @names = qw(hits local_hits misses bypasses fills fills_skipped bad_entries invalidations
-	  redis_errors);
-	my $counters = 'SELECT ' . join(', ', @names) . ' FROM cache_ext.stats()';
+	  redis_errors evictions);
+	my $counters = 'SELECT ' . join(', ', @names) . ' FROM cache_ext.stats(), cache_ext.local_memory()';
 	my @before = split /\|/, $node->safe_psql('postgres', $counters);
 
 	# What it reports goes to this test's own output.
@@ -68,9 +68,9 @@ sub check
 	my ($self, $name, %result) = @_;
 
 	note "$name: ", join(', ', map { "$_ $result{$_}" } sort keys %result);
-	diag sprintf('%s: %d reads through the cache (%d hits, %d of them local, %d misses, %d bypasses), '
+	diag sprintf('%s: %d reads through the cache (%d hits, %d of them local, %d misses, %d bypasses, %d evictions), '
 		  . '%d others, %d commits, %d rollbacks, %d definitions: %d violations, %d errors', $name,
-		map { $result{$_} } qw(cached_reads hits local_hits misses bypasses plain_reads commits rollbacks
+		map { $result{$_} } qw(cached_reads hits local_hits misses bypasses evictions plain_reads commits rollbacks
 		  definitions violations errors));
 	is($result{violations}, 0, "$name: every read is right");
 	is($result{errors}, 0, "$name: no error reaches a client");
