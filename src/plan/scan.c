@@ -216,8 +216,8 @@ is_foreseen(const cx_execution *execution, const QueryDesc *query_desc)
 }
 
 /*
- * Of several statements that rules made of one, all are planned before the first has run: by then it may
- * have changed, or have seen others change, what the next one reads.
+ * Of several statements that rules made of one, all are planned before the first has run, which may
+ * change what the next one reads.
  */
 static bool
 others_have_run(void)
