@@ -82,22 +82,6 @@ list_slots(cx_execution *execution)
 	return clean;
 }
 
-static bool
-has_changed_what_it_reads(const cx_execution *execution)
-{
-	cx_tag	   *tags;
-	int			count;
-	bool		changed = false;
-
-	if (!cx_dirty_any())
-		return false;
-	count = cx_statement_tags(execution->statement, execution->params, &tags);
-	for (int i = 0; i < count; i++)
-		changed |= cx_dirty_names(&tags[i]);
-	pfree(tags);
-	return changed;
-}
-
 int64
 cx_execution_ttl_us(const cx_execution *execution)
 {
@@ -267,13 +251,10 @@ transparent_bypass_reason(const cx_execution *execution, bool peek)
 	return NULL;
 }
 
-/* A rule's SELECT is planned before the statement that it comes with has run and changed something. */
 bool
 cx_execution_still_hit(cx_execution *execution)
 {
-	return bypass_reason(execution) == NULL &&
-		transparent_bypass_reason(execution, true) == NULL &&
-		!has_changed_what_it_reads(execution);
+	return bypass_reason(execution) == NULL && transparent_bypass_reason(execution, true) == NULL;
 }
 
 /*

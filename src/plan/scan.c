@@ -37,6 +37,7 @@
 #include "miscadmin.h"
 #include "nodes/extensible.h"
 #include "tcop/dest.h"
+#include "tcop/pquery.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -214,6 +215,16 @@ is_foreseen(const cx_execution *execution, const QueryDesc *query_desc)
 		equal(execution->statement, cx_wrap_statement(query_desc->plannedstmt));
 }
 
+/*
+ * Of several statements that rules made of one, all are planned before the first has run, which may
+ * change what the next one reads.
+ */
+static bool
+others_have_run(void)
+{
+	return ActivePortal != NULL && list_length(ActivePortal->stmts) > 1;
+}
+
 /* The decision that was made when the statement was planned, if this is its execution. */
 static cx_execution *
 take_foreseen(const QueryDesc *query_desc, int eflags)
@@ -227,7 +238,7 @@ take_foreseen(const QueryDesc *query_desc, int eflags)
 	execution->plan = query_desc->plannedstmt;
 	execution->statement = cx_wrap_statement(execution->plan);
 	execution->snapshot = query_desc->snapshot;
-	if (!cx_execution_still_hit(execution))
+	if (others_have_run() || !cx_execution_still_hit(execution))
 	{
 		MemoryContextDelete(execution->context);
 		return NULL;
