@@ -103,7 +103,8 @@ not_hit($s, $query, 'a host name that stands for nothing') for 1 .. 3;
 
 note '--- what a user may do';
 $redis->cli('ACL', 'SETUSER', 'elsewhere', 'on', '>pw', '~elsewhere:*', '+@all');
-$redis->cli('ACL', 'SETUSER', 'least', 'on', '>pw', '~cache_ext:*', '+get', '+set', '+del');
+$redis->cli('ACL', 'SETUSER', 'least', 'on', '>pw', '~cache_ext:*',
+	'+get', '+set', '+del', '+getrange', '+eval', '+evalsha');
 $redis->cli('ACL', 'SETUSER', 'reader', 'on', '>pw', '~*', '+get', '+ping');
 works('a user with no more rights than needed', "redis://least:pw\@127.0.0.1:$port", $redis);
 settings("cache_ext.redis_url = 'redis://elsewhere:pw\@127.0.0.1:$port'");
