@@ -97,7 +97,7 @@ account_refusals(PG_FUNCTION_ARGS)
 		if (!cx_account_pays(account))
 			refusals++;
 		else if (misses)
-			cx_account_add_miss(account, 2, 1, true);
+			cx_account_add_miss(account, 100, 1, true);
 	}
 	PG_RETURN_INT64(refusals);
 }
