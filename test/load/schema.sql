@@ -44,8 +44,8 @@ CREATE TABLE taker (id int PRIMARY KEY, amount bigint NOT NULL, value bigint NOT
 INSERT INTO giver SELECT id, 1000, 0 FROM generate_series(0, 15) id;
 INSERT INTO taker SELECT id, 0, 0 FROM generate_series(0, 15) id;
 
--- Counters that definitions say, of a table that seldom changes, and a table that may be read while the number of changes of its
--- rights is even.
+-- Counters that definitions say, of a table that seldom changes, and a table that may be read while
+-- the number of changes of its rights is even.
 CREATE VIEW shown AS SELECT id, 0::bigint AS value FROM wide;
 CREATE FUNCTION called() RETURNS bigint LANGUAGE sql IMMUTABLE AS 'SELECT 0::bigint';
 CREATE TABLE granted AS SELECT 1::bigint AS value;

@@ -68,8 +68,8 @@ sub check
 	my ($self, $name, %result) = @_;
 
 	note "$name: ", join(', ', map { "$_ $result{$_}" } sort keys %result);
-	diag sprintf('%s: %d reads through the cache (%d hits, %d of them local, %d misses, %d bypasses, %d evictions), '
-		  . '%d others, %d commits, %d rollbacks, %d definitions: %d violations, %d errors', $name,
+	diag sprintf('%s: %d reads through the cache (%d hits, %d of them local, %d misses, %d bypasses, '
+		  . '%d evictions), %d others, %d commits, %d rollbacks, %d definitions: %d violations, %d errors', $name,
 		map { $result{$_} } qw(cached_reads hits local_hits misses bypasses evictions plain_reads commits rollbacks
 		  definitions violations errors));
 	is($result{violations}, 0, "$name: every read is right");
