@@ -217,7 +217,9 @@ SELECT * FROM cache_ext.query('SELECT count(*) FROM loose', untracked => 'ttl', 
 DROP TABLE loose;
 
 -- what can't be
+\set VERBOSITY sqlstate
 SET cache_ext.max_staleness = -1;
+\set VERBOSITY default
 SET cache_ext.max_staleness = 'soon';
 SET cache_ext.max_staleness = '1 year';
 SET cache_ext.max_staleness = '30d';
