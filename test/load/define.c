@@ -15,7 +15,7 @@ rewrite_table(client *c)
 			doomed ? "1000000" : "1");
 	if (doomed)
 	{
-		roll_back(c);
+		execute(c, "ROLLBACK");
 		return;
 	}
 	result = run(c, "SELECT id, value FROM rewritten");
@@ -28,6 +28,21 @@ rewrite_table(client *c)
 	PQclear(result);
 }
 
+/* Ends the transaction that raised a counter to a value, at once or prepared before. */
+static void
+finish(client *c, counter *one, int64_t value, bool doomed)
+{
+	bool		prepared = random_below(c, 3) == 0;
+	const char *gid = prepared ? "PREPARED 'definition'" : "";
+
+	if (prepared)
+		execute(c, "PREPARE TRANSACTION 'definition'");
+	if (!doomed)
+		atomic_fetch_add(&one->attempts, 1);
+	if (execute(c, "%s %s", doomed ? "ROLLBACK" : "COMMIT", gid) && !doomed)
+		raise_to(&one->acked, value);
+}
+
 /* A definition that says the number itself. */
 static void
 replace(client *c, counter *one, const char *format)
@@ -36,14 +51,8 @@ replace(client *c, counter *one, const char *format)
 	int64_t		value = atomic_load(&one->acked) + 1;
 
 	execute(c, "BEGIN");
-	if (doomed)
-	{
-		execute(c, format, value + 1000000);
-		roll_back(c);
-		return;
-	}
-	execute(c, format, value);
-	commit(c, one, value);
+	execute(c, format, doomed ? value + 1000000 : value);
+	finish(c, one, value, doomed);
 }
 
 /* Odd: nobody may read the table. */
@@ -56,10 +65,28 @@ change_rights(client *c)
 	execute(c, "BEGIN");
 	execute(c, value % 2 == 1 ? "REVOKE SELECT ON granted FROM load" :
 			"GRANT SELECT ON granted TO load");
-	if (random_below(c, 4) == 0)
-		roll_back(c);
-	else
-		commit(c, one, value);
+	finish(c, one, value, random_below(c, 4) == 0);
+}
+
+/* What changes no result, but plans, files or messages. */
+static void
+change_nothing(client *c)
+{
+	switch (random_below(c, 4))
+	{
+		case 0:
+			execute(c, "CREATE INDEX keyed_value ON keyed (value)");
+			execute(c, "DROP INDEX keyed_value");
+			break;
+		case 1:
+			execute(c, "CLUSTER keyed USING keyed_pkey");
+			break;
+		case 2:
+			execute(c, "ANALYZE plain");
+			break;
+		default:
+			execute(c, "ALTER TABLE plain ALTER value SET STATISTICS %d", (int) random_below(c, 100));
+	}
 }
 
 void
@@ -82,8 +109,7 @@ define_once(client *c)
 		case 3:
 			change_rights(c);
 			break;
-		default:				/* no result changes, but plans do */
-			execute(c, "CREATE INDEX keyed_value ON keyed (value)");
-			execute(c, "DROP INDEX keyed_value");
+		default:
+			change_nothing(c);
 	}
 }

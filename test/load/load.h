@@ -113,10 +113,6 @@ extern int64_t number_at(PGresult *result, int row, int column);
 
 extern void write_once(client *c);
 
-/* Commits or rolls back what raised a counter to a value. */
-extern void commit(client *c, counter *one, int64_t value);
-extern void roll_back(client *c);
-
 /* Changes a definition.  For one client only: PostgreSQL has errors for two. */
 extern void define_once(client *c);
 

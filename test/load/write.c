@@ -10,7 +10,7 @@
 
 #define ROLLED_BACK "1000000"
 
-void
+static void
 commit(client *c, counter *one, int64_t value)
 {
 	atomic_fetch_add(&one->attempts, 1);
@@ -21,7 +21,7 @@ commit(client *c, counter *one, int64_t value)
 	}
 }
 
-void
+static void
 roll_back(client *c)
 {
 	execute(c, "ROLLBACK");
