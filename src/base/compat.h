@@ -24,6 +24,7 @@
 #include "utils/acl.h"
 #include "utils/jsonpath.h"
 #include "utils/memutils.h"
+#include "utils/rel.h"
 
 /* This process's index into ProcGlobal->allProcs; 17 gave it a name. */
 static inline int
@@ -121,6 +122,17 @@ cx_may_execute(Oid function, Oid role)
 	return object_aclcheck(ProcedureRelationId, function, role, ACL_EXECUTE) == ACLCHECK_OK;
 #else
 	return pg_proc_aclcheck(function, role, ACL_EXECUTE) == ACLCHECK_OK;
+#endif
+}
+
+/* Has this transaction given the relation new storage, by TRUNCATE or by rewriting it? */
+static inline bool
+cx_has_new_storage(Relation relation)
+{
+#if PG_VERSION_NUM >= 160000
+	return relation->rd_newRelfilelocatorSubid != InvalidSubTransactionId;
+#else
+	return relation->rd_newRelfilenodeSubid != InvalidSubTransactionId;
 #endif
 }
 

@@ -39,6 +39,7 @@
 #include "tcop/dest.h"
 #include "tcop/pquery.h"
 #include "utils/memutils.h"
+#include "utils/relcache.h"
 #include "utils/timestamp.h"
 
 typedef struct cache_scan
@@ -405,6 +406,27 @@ run_executor(CX_EXECUTOR_RUN_PARAMETERS)
 }
 
 /*
+ * A plan that was started keeps its tables open, so that its own transaction can't take them away.  A
+ * hit keeps none, and the plan would find another table, without the rows of its snapshot.
+ */
+static void
+check_storage(const cx_statement *statement)
+{
+	ListCell   *cell;
+
+	foreach(cell, cx_statement_relations(statement))
+	{
+		Relation	relation = RelationIdGetRelation(lfirst_oid(cell));
+
+		if (relation == NULL || cx_has_new_storage(relation))
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_IN_USE),
+					 errmsg("a table that the statement reads was rewritten, truncated or dropped after the statement was bound")));
+		RelationClose(relation);
+	}
+}
+
+/*
  * Runs the plan after all, in an executor of its own.  It is planned and started with the rights of the
  * user that started the scan, as it would have been without a cache; an error puts the present one back.
  */
@@ -418,6 +440,7 @@ run_instead(cache_scan *scan)
 	Oid			user;
 	int			security_context;
 
+	check_storage(scan->execution->statement);
 	GetUserIdAndSecContext(&user, &security_context);
 	SetUserIdAndSecContext(scan->user, scan->security_context);
 	if (cx_wrap_query_of(plan, &cursor_options) != NULL)

@@ -263,6 +263,31 @@ for my $format (0, 1)
 same('set after some rows', $rendered, sql('BEGIN'), bind_to('p', $rendered), execute('p', 2),
 	sql('SET TimeZone = UTC'), execute('p'), sql('COMMIT'));
 
+# A hit keeps no table open, so that its own transaction may rewrite one, which it could not after a plan was
+# started.  The rows are those that were bound, and never what a plan would find in the new table.
+for my $command ('TRUNCATE t', 'ALTER TABLE t ALTER id TYPE bigint', 'DROP TABLE t', 'CLUSTER t USING t_pkey')
+{
+	for my $query ($text, $with_parameter)
+	{
+		my $name = $command . (ref $query ? ', with a parameter' : '');
+		my ($sql, @values) = ref $query ? @$query : $query;
+		$admin->rows('SELECT fill_table(), cache_ext.reset_statements()');
+		$c = Protocol->connect($node);
+		$c->parse('', $sql)->bind('', '', \@values)->execute('')->sync->answers for 1, 2;
+
+		$_->() for sql('BEGIN'), bind_to('p', $query);
+		$c->rows($command);
+		is(scalar grep({ /^D/ } execute('p')->()), $rows, "$name: the rows that were bound");
+		$c->rows('ROLLBACK');
+
+		$_->() for sql('BEGIN'), bind_to('p', $query);
+		$c->rows($command);
+		like(join(' ', $set->(), execute('p')->()), qr/C55006.*rewritten, truncated or dropped/,
+			"$name: an error where a plan would have to run");
+		$c->rows('ROLLBACK');
+	}
+}
+
 note '--- roles between Bind and Execute';
 my $who = 'SELECT id, current_user::text FROM t ORDER BY id';
 my $whose = 'SELECT own(id), current_user::text FROM t ORDER BY id';

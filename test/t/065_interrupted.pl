@@ -42,6 +42,9 @@ my %ways = (
 	simple => sub { $_[0]->query($hinted) },
 	text => sub { $_[0]->parse('', $hinted)->bind('', '', [])->execute('')->sync },
 	binary => sub { $_[0]->parse('', $hinted)->bind('', '', [], results => [1])->execute('')->sync },
+	function => sub {
+		$_[0]->query("SELECT * FROM cache_ext.query('$sql') AS q(id int, v text)");
+	},
 	'in parts' => sub {
 		$_[0]->parse('', $hinted)->bind('', '', [])->execute('', $rows - 1)->execute('')->sync;
 	},
