@@ -306,6 +306,11 @@ INSERT INTO city VALUES (5, 'Rome', 'IT', 2800000);
 SELECT count(*) FROM city;
 SELECT count(*) FROM city;
 :happened
+-- in the transaction of one message
+INSERT INTO city VALUES (6, 'Paris', 'FR', 2000000) \; SELECT count(*) FROM city \; DELETE FROM city WHERE id = 6 \; SELECT count(*) FROM city;
+:happened
+SELECT count(*) FROM city;
+:happened
 -- of another table
 BEGIN;
 INSERT INTO loose VALUES (4);
