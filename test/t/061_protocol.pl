@@ -312,7 +312,7 @@ my $settings_query = q{SELECT t, t::text AS text, to_char(t, 'TMDay TMMonth HH24
 	id / 3.0::float8 AS float, (id / 3.0)::float4 AS real, v::bytea AS bytes, id::money AS money, ARRAY[t] AS array,
 	xmlelement(name v, v::bytea) AS xml, to_json(t) AS json FROM many WHERE id < 30 ORDER BY id};
 my @settings = (
-	[ TimeZone => 'Europe/Oslo', 'America/St_Johns', 'posix/UTC' ],
+	[ TimeZone => 'Europe/Oslo', 'America/St_Johns', '+05:45' ],
 	[ DateStyle => 'German', 'SQL, DMY', 'Postgres, MDY', 'ISO, YMD' ],
 	[ IntervalStyle => 'iso_8601', 'sql_standard', 'postgres_verbose' ],
 	[ extra_float_digits => '-5', '0', '3' ],
