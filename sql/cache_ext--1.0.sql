@@ -252,6 +252,26 @@ LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION cache_ext.reset_statements() IS
 'forgets what the view statements shows';
 
+CREATE FUNCTION cache_ext.delivery(
+	OUT worker text,
+	OUT backlog bigint,
+	OUT oldest_age interval,
+	OUT memory_size bigint,
+	OUT memory_used bigint,
+	OUT sweeps_pending integer,
+	OUT delivered bigint,
+	OUT retried bigint,
+	OUT dropped bigint,
+	OUT generation bigint)
+AS 'MODULE_PATHNAME', 'cache_ext_delivery'
+LANGUAGE C VOLATILE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION cache_ext.delivery() IS
+'state behind the view delivery';
+
+CREATE VIEW cache_ext.delivery AS SELECT * FROM cache_ext.delivery();
+COMMENT ON VIEW cache_ext.delivery IS
+'what committed transactions still have to tell Redis, and how the worker gets on with it';
+
 --
 -- Privileges: nothing to PUBLIC but what runs with the caller's rights
 --
