@@ -17,6 +17,7 @@
  */
 #include "postgres.h"
 
+#include "api/application.h"
 #include "api/attachment.h"
 #include "base/settings.h"
 #include "base/shmem.h"
@@ -29,10 +30,8 @@
 #include "catalog/pg_index.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_trigger.h"
-#include "commands/dbcommands.h"
 #include "commands/trigger.h"
 #include "fmgr.h"
-#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/hsearch.h"
@@ -81,11 +80,10 @@ cx_attachment_function(void)
 	return function;
 }
 
-bool
-cx_attachment_complete(const Trigger *trigger)
+static bool
+is_complete(const Trigger *trigger)
 {
-	return trigger->tgfoid == cx_attachment_function() &&
-		trigger->tgtype == (TRIGGER_TYPE_ROW | TRIGGER_TYPE_AFTER | TRIGGER_TYPE_INSERT |
+	return trigger->tgtype == (TRIGGER_TYPE_ROW | TRIGGER_TYPE_AFTER | TRIGGER_TYPE_INSERT |
 							TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE) &&
 		trigger->tgenabled == TRIGGER_FIRES_ALWAYS && trigger->tgnattr == 0 &&
 		trigger->tgqual == NULL && !trigger->tgdeferrable;
@@ -95,19 +93,17 @@ cx_attachment_complete(const Trigger *trigger)
  * From arguments
  */
 
-/* "{key_prefix}:{database}:row:", of which nothing but the database's name needs quoting in a glob. */
+/* "{key_prefix}:{database}:row:", or the glob that matches it. */
 static void
 append_prefix(StringInfo out, bool glob)
 {
-	char	   *database = get_database_name(MyDatabaseId);
+	cx_name		prefix = cx_application_prefix(CX_KIND_ROW);
 
-	appendStringInfo(out, "%s:", cx_key_prefix);
 	if (glob)
-		cx_key_template_quote_glob(database, strlen(database), out);
+		cx_key_template_quote_glob(prefix.data, prefix.length, out);
 	else
-		appendStringInfoString(out, database);
-	appendStringInfoString(out, ":row:");
-	pfree(database);
+		appendBinaryStringInfo(out, prefix.data, prefix.length);
+	pfree(prefix.data);
 }
 
 static const char *
@@ -281,6 +277,7 @@ keep(Relation relation, const Trigger *trigger)
 				 errmsg("trigger \"%s\" is not one that cache_ext.attach() created: %s",
 						trigger->tgname, problem)));
 	attachment->trigger = trigger->tgoid;
+	attachment->complete = is_complete(trigger);
 	entry = hash_search(kept, &trigger->tgoid, HASH_ENTER, &found);
 	MemoryContextSetParent(context, kept_context);
 	entry->attachment = attachment;
@@ -363,7 +360,7 @@ cx_attachments_of(Relation relation)
 	{
 		const Trigger *trigger = &relation->trigdesc->triggers[i];
 
-		if (cx_attachment_complete(trigger))
+		if (trigger->tgfoid == cx_attachment_function())
 			attachments = lappend(attachments, (void *) cx_attachment_get(relation, trigger));
 	}
 	return attachments;

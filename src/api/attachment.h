@@ -23,6 +23,7 @@ typedef struct cx_attachment
 {
 	Oid			trigger;
 	Oid			relation;
+	bool		complete;		/* the trigger sees every change, as attach() made it */
 
 	/* as defined */
 	const char *key;			/* the template's text */
@@ -57,11 +58,8 @@ extern Oid	cx_attachment_function(void);
  */
 extern const cx_attachment *cx_attachment_get(Relation relation, const Trigger *trigger);
 
-/* Those of a relation, clones of its parent's among them, as far as they are complete. */
+/* Those of a relation: cx_attachment *. */
 extern List *cx_attachments_of(Relation relation);
-
-/* Will the trigger see every change, as it was made by attach()? */
-extern bool cx_attachment_complete(const Trigger *trigger);
 
 /*
  * For attach(): all as cx_attachment_get() tells of a trigger with these arguments, in
