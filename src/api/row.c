@@ -189,8 +189,8 @@ choose_attachment(Relation relation, int argument_count)
 	if (chosen->problem != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("rows of table \"%s\" have no keys", RelationGetRelationName(relation)),
-				 errdetail("%s.", chosen->problem)));
+				 errmsg("rows of table \"%s\" have no keys: %s",
+						RelationGetRelationName(relation), chosen->problem)));
 	return chosen;
 }
 
@@ -446,7 +446,8 @@ may_use_redis(row_request *request)
 	if (!cx_enabled || !cx_redis_available() || IsolationUsesXactSnapshot() ||
 		RecoveryInProgress() || IsInParallelMode() || HistoricSnapshotActive())
 		return false;
-	if (!request->attachment->complete || !may_read_all(request->relation))
+	if (!request->attachment->complete || request->attachment->codec == NULL ||
+		!may_read_all(request->relation))
 		return false;
 	return list_slots(request);
 }
