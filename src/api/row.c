@@ -33,6 +33,7 @@
 #include "base/compat.h"
 #include "base/settings.h"
 #include "base/shmem.h"
+#include "base/stop_point.h"
 #include "core/clock.h"
 #include "core/dirty.h"
 #include "core/entity.h"
@@ -540,6 +541,7 @@ fill(row_request *request, Datum row, bool absent, const cx_stamp *stamp)
 		if (!written)
 			return;
 	}
+	CX_STOP(CX_STOP_FILL_READY);
 	verdict = cx_entity_fill(request->key.data, request->key.len, map.data, map.len, ttl_ms,
 							 stamp->lsn, &request->budget);
 	if (verdict == CX_ENTITY_STORED && !is_exact(request, stamp))
@@ -642,6 +644,11 @@ read_table(row_request *request, Datum *row)
 	bool		isnull;
 	int			status;
 	bool		found;
+
+	/* a plan that is kept was parsed for whoever was first */
+	if (!cx_may_use_schema(RelationGetNamespace(request->relation), GetUserId()))
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_SCHEMA,
+					   get_namespace_name(RelationGetNamespace(request->relation)));
 
 	SPI_connect();
 	status = SPI_execute_plan(find_plan(request), request->values, NULL, false, 2);
