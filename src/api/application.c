@@ -17,12 +17,16 @@
 
 #include "base/settings.h"
 #include "base/shmem.h"
+#include "query/json_codec.h"
+#include "redis/batch.h"
 
 #include "commands/dbcommands.h"
 #include "datatype/timestamp.h"
+#include "fmgr.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "portability/instr_time.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
@@ -135,6 +139,66 @@ cx_application_interval(int64 ms)
 
 	interval->time = ms * 1000;
 	return interval;
+}
+
+void
+cx_application_write_json(const Jsonb *value, StringInfo out)
+{
+	int			start = out->len;
+
+	switch (cx_json_write(value, out))
+	{
+		case CX_JSON_OK:
+			break;
+		case CX_JSON_TOO_DEEP:
+			ereport(ERROR,
+					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+					 errmsg("the value is nested too deeply"),
+					 errdetail("Arrays and objects may be nested %d deep.", CX_JSON_MAX_DEPTH)));
+			break;
+		case CX_JSON_MALFORMED:
+		case CX_JSON_UNSUPPORTED:
+			ereport(ERROR,
+					(errcode(ERRCODE_UNTRANSLATABLE_CHARACTER),
+					 errmsg("the value has text that has no form in UTF-8")));
+			break;
+	}
+	if (out->len - start > (int64) cx_max_entry_size * 1024)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("the value is larger than cache_ext.max_entry_size allows"),
+				 errdetail("It takes %d bytes; %lld are allowed.", out->len - start,
+						   (long long) cx_max_entry_size * 1024)));
+}
+
+Jsonb *
+cx_application_read_json(const char *data, size_t length)
+{
+	Jsonb	   *value = NULL;
+
+	switch (cx_json_decode(data, length, &value))
+	{
+		case CX_JSON_OK:
+			break;
+		case CX_JSON_MALFORMED:
+			ereport(ERROR,
+					(errcode(ERRCODE_DATA_CORRUPTED),
+					 errmsg("the value in Redis is not MessagePack")));
+			break;
+		case CX_JSON_TOO_DEEP:
+			ereport(ERROR,
+					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+					 errmsg("the value in Redis is nested too deeply"),
+					 errdetail("Arrays and objects may be nested %d deep.", CX_JSON_MAX_DEPTH)));
+			break;
+		case CX_JSON_UNSUPPORTED:
+			ereport(ERROR,
+					(errcode(ERRCODE_DATA_EXCEPTION),
+					 errmsg("the value in Redis has no form in JSON"),
+					 errdetail("It has an extension or a key of an unknown type, or text that this database can't hold.")));
+			break;
+	}
+	return value;
 }
 
 void
@@ -284,4 +348,35 @@ cx_application_integer(const cx_redis_reply *reply)
 	if (reply->type != CX_REDIS_INTEGER)
 		cx_application_unexpected();
 	return reply->integer;
+}
+
+void
+cx_application_check_text(const cx_redis_reply *reply)
+{
+	cx_application_check(reply);
+	if (reply->type != CX_REDIS_TEXT)
+		cx_application_unexpected();
+}
+
+PG_FUNCTION_INFO_V1(cache_ext_ping);
+Datum
+cache_ext_ping(PG_FUNCTION_ARGS)
+{
+	cx_batch	batch;
+	cx_redis_reply reply;
+	cx_redis_budget budget;
+	instr_time	start;
+	instr_time	end;
+	Interval   *took = palloc0(sizeof(Interval));
+
+	cx_application_start(&budget);
+	cx_batch_init(&batch, 1, 1);
+	cx_batch_command(&batch, "PING");
+	INSTR_TIME_SET_CURRENT(start);
+	cx_application_call(batch.commands, batch.count, &reply, CX_READS, &budget);
+	INSTR_TIME_SET_CURRENT(end);
+	cx_application_check_text(&reply);
+	INSTR_TIME_SUBTRACT(end, start);
+	took->time = INSTR_TIME_GET_MICROSEC(end);
+	PG_RETURN_INTERVAL_P(took);
 }
