@@ -61,36 +61,45 @@ database_part(void)
 	return part;
 }
 
-static void
-put_prefix(StringInfo name, const char *kind)
-{
-	appendStringInfo(name, "%s:%s:%s:", cx_key_prefix, database_part(), kind);
-}
-
+/* "{key_prefix}:{database}:{kind}:" and the part, without any formatting: mget makes thousands. */
 static cx_name
-name_of(const StringInfoData *built)
+build_name(const char *kind, const char *part, size_t part_length)
 {
-	cx_name		name = {built->data, built->len};
+	const char *words[] = {cx_key_prefix, database_part(), kind};
+	size_t		lengths[lengthof(words)];
+	cx_name		name;
+	char	   *out;
 
+	name.length = part_length;
+	for (int i = 0; i < lengthof(words); i++)
+	{
+		lengths[i] = strlen(words[i]);
+		name.length += lengths[i] + 1;
+	}
+	name.data = out = palloc(name.length + 1);
+	for (int i = 0; i < lengthof(words); i++)
+	{
+		memcpy(out, words[i], lengths[i]);
+		out += lengths[i];
+		*out++ = ':';
+	}
+	memcpy(out, part, part_length);
+	out[part_length] = '\0';
 	return name;
 }
 
 cx_name
 cx_application_prefix(const char *kind)
 {
-	StringInfoData name;
-
-	initStringInfo(&name);
-	put_prefix(&name, kind);
-	return name_of(&name);
+	return build_name(kind, "", 0);
 }
 
 cx_name
 cx_application_text(const text *value)
 {
 	char	   *own = text_to_cstring(value);
-	char	   *converted = pg_server_to_any(own, strlen(own), PG_UTF8);
-	cx_name		result = {converted, strlen(converted)};
+	char	   *converted = pg_server_to_any(own, VARSIZE_ANY_EXHDR(value), PG_UTF8);
+	cx_name		result = {converted, converted == own ? VARSIZE_ANY_EXHDR(value) : strlen(converted)};
 
 	return result;
 }
@@ -99,7 +108,6 @@ cx_name
 cx_application_name(const char *kind, const text *key, const char *argument)
 {
 	cx_name		part = cx_application_text(key);
-	StringInfoData name;
 
 	if (part.length == 0)
 		ereport(ERROR,
@@ -110,11 +118,7 @@ cx_application_name(const char *kind, const text *key, const char *argument)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("argument \"%s\" is too long", argument),
 				 errdetail("It has %zu bytes; %d are allowed.", part.length, CX_LONGEST_KEY)));
-
-	initStringInfo(&name);
-	put_prefix(&name, kind);
-	appendBinaryStringInfo(&name, part.data, (int) part.length);
-	return name_of(&name);
+	return build_name(kind, part.data, part.length);
 }
 
 int64
