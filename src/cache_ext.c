@@ -13,9 +13,11 @@
 #include "base/stop_point.h"
 #include "core/account.h"
 #include "core/clock.h"
+#include "core/delivery.h"
 #include "core/dirty.h"
 #include "core/flight.h"
 #include "core/local.h"
+#include "core/outbox.h"
 #include "core/prepared.h"
 #include "core/redis_tier.h"
 #include "plan/generation.h"
@@ -55,6 +57,8 @@ _PG_init(void)
 
 	cx_clock_init();
 	cx_prepared_init();			/* after the clocks, which it raises */
+	cx_outbox_init();			/* before the dirty set: called after it at commit */
+	cx_delivery_init();
 	cx_dirty_init();
 	cx_local_init();
 	cx_flight_init();
