@@ -253,6 +253,43 @@ COMMENT ON FUNCTION cache_ext.reset_statements() IS
 'forgets what the view statements shows';
 
 --
+-- Rate limits and locks
+--
+
+CREATE FUNCTION cache_ext.rate_limit(
+	key text,
+	max_requests integer,
+	per interval,
+	cost integer DEFAULT 1,
+	fail text DEFAULT 'open',
+	OUT allowed boolean,
+	OUT remaining integer,
+	OUT retry_after interval,
+	OUT reset_after interval)
+AS 'MODULE_PATHNAME', 'cache_ext_rate_limit'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.rate_limit(text, integer, interval, integer, text) IS
+'counts a request in Redis, and tells whether it is within a limit';
+
+CREATE FUNCTION cache_ext.lock(
+	name text,
+	ttl interval,
+	wait interval DEFAULT '0',
+	release_at_end boolean DEFAULT false)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'cache_ext_lock'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.lock(text, interval, interval, boolean) IS
+'takes a lock in Redis that ends by itself, and returns its fencing token, or NULL if another holds it';
+
+CREATE FUNCTION cache_ext.unlock(name text, token bigint)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'cache_ext_unlock'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.unlock(text, bigint) IS
+'ends a lock in Redis, if it is still held with this token';
+
+--
 -- Privileges: nothing to PUBLIC but what runs with the caller's rights
 --
 
