@@ -119,6 +119,105 @@ SELECT pg_catalog.pg_extension_config_dump('cache_ext.allowed_functions', '');
 GRANT SELECT ON cache_ext.allowed_functions TO PUBLIC;
 
 --
+-- Redis for applications: keys and values
+--
+
+CREATE FUNCTION cache_ext.get(key text)
+RETURNS jsonb
+AS 'MODULE_PATHNAME', 'cache_ext_get'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.get(text) IS
+'value of a key in Redis; NULL if there is none';
+
+CREATE FUNCTION cache_ext.mget(keys text[])
+RETURNS TABLE (key text, value jsonb)
+AS 'MODULE_PATHNAME', 'cache_ext_mget'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.mget(text[]) IS
+'values of keys in Redis, in their order, in one round trip';
+
+CREATE FUNCTION cache_ext.set(
+	key text,
+	value jsonb,
+	ttl interval DEFAULT NULL,
+	at_commit boolean DEFAULT false)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'cache_ext_set'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.set(text, jsonb, interval, boolean) IS
+'sets a key in Redis, at once or when the transaction commits';
+
+CREATE FUNCTION cache_ext.mset(keys text[], vals jsonb[], ttl interval DEFAULT NULL)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'cache_ext_mset'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.mset(text[], jsonb[], interval) IS
+'sets keys in Redis in one round trip; returns how many';
+
+CREATE FUNCTION cache_ext.set_nx(key text, value jsonb, ttl interval DEFAULT NULL)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'cache_ext_set_nx'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.set_nx(text, jsonb, interval) IS
+'sets a key in Redis unless it exists; false if it does';
+
+CREATE FUNCTION cache_ext.incr(key text, by bigint DEFAULT 1, ttl interval DEFAULT NULL)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'cache_ext_incr'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.incr(text, bigint, interval) IS
+'adds to a counter in Redis and returns the sum; ttl is for a new one';
+
+CREATE FUNCTION cache_ext.del(VARIADIC keys text[])
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'cache_ext_del'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.del(text[]) IS
+'removes keys from Redis; returns how many there were';
+
+CREATE FUNCTION cache_ext.del(keys text[], at_commit boolean)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'cache_ext_del_at_commit'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.del(text[], boolean) IS
+'removes keys from Redis when the transaction commits; returns how many it will try';
+
+CREATE FUNCTION cache_ext.del_pattern(pattern text)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'cache_ext_del_pattern'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.del_pattern(text) IS
+'removes all keys from Redis that match a glob pattern; returns how many';
+
+CREATE FUNCTION cache_ext.exists(key text)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'cache_ext_exists'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.exists(text) IS
+'is there such a key in Redis?';
+
+CREATE FUNCTION cache_ext.expire(key text, ttl interval)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'cache_ext_expire'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.expire(text, interval) IS
+'sets after which time a key in Redis expires; false if there is none';
+
+CREATE FUNCTION cache_ext.ttl(key text)
+RETURNS interval
+AS 'MODULE_PATHNAME', 'cache_ext_ttl'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.ttl(text) IS
+'time after which a key in Redis expires; NULL if it does not or there is none';
+
+CREATE FUNCTION cache_ext.ping()
+RETURNS interval
+AS 'MODULE_PATHNAME', 'cache_ext_ping'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.ping() IS
+'time that Redis takes to answer; an error if it does not';
+
+--
 -- Tracking
 --
 

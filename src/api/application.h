@@ -12,6 +12,8 @@
 #include "redis/redis.h"
 #include "redis/script.h"
 
+#include "lib/stringinfo.h"
+#include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
 /* Kinds of names: the part behind the database's name. */
@@ -48,6 +50,14 @@ extern int64 cx_application_ttl_ms(const Interval *ttl, const char *argument);
 
 extern Interval *cx_application_interval(int64 ms);
 
+/*
+ * JSON values as MessagePack (query/json_codec.h), appended to *out, and back.  An error where there
+ * is no such form; one that was written takes max_entry_size at most, since a larger one could not be
+ * read.
+ */
+extern void cx_application_write_json(const Jsonb *value, StringInfo out);
+extern Jsonb *cx_application_read_json(const char *data, size_t length);
+
 /* What a failed call may have left behind. */
 typedef enum cx_effect
 {
@@ -78,6 +88,9 @@ extern void cx_application_check(const cx_redis_reply *reply);
 
 /* The error for a reply that no Redis gives to this command. */
 extern void cx_application_unexpected(void) pg_attribute_noreturn();
+
+/* For a reply that is some text. */
+extern void cx_application_check_text(const cx_redis_reply *reply);
 
 /* The integer in a reply that has to be one. */
 extern int64 cx_application_integer(const cx_redis_reply *reply);
