@@ -352,6 +352,62 @@ COMMENT ON FUNCTION cache_ext.reset_statements() IS
 'forgets what the view statements shows';
 
 --
+-- Sessions
+--
+
+CREATE FUNCTION cache_ext.session_create(
+	user_id text,
+	data jsonb DEFAULT '{}',
+	ttl interval DEFAULT '30 min')
+RETURNS text
+AS 'MODULE_PATHNAME', 'cache_ext_session_create'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.session_create(text, jsonb, interval) IS
+'begins a session in Redis and returns its token';
+
+CREATE FUNCTION cache_ext.session_get(token text, slide boolean DEFAULT true)
+RETURNS TABLE(user_id text, data jsonb, created_at timestamptz, expires_at timestamptz)
+AS 'MODULE_PATHNAME', 'cache_ext_session_get'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.session_get(text, boolean) IS
+'the session of a token, whose end it puts off';
+
+CREATE FUNCTION cache_ext.session_update(token text, data jsonb)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'cache_ext_session_update'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.session_update(text, jsonb) IS
+'merges into the data of a session, and tells whether there is one';
+
+CREATE FUNCTION cache_ext.session_rotate(token text)
+RETURNS text
+AS 'MODULE_PATHNAME', 'cache_ext_session_rotate'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.session_rotate(text) IS
+'gives a session a new token, and ends the old one';
+
+CREATE FUNCTION cache_ext.session_destroy(token text)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'cache_ext_session_destroy'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.session_destroy(text) IS
+'ends a session, and tells whether there was one';
+
+CREATE FUNCTION cache_ext.session_destroy_user(user_id text)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'cache_ext_session_destroy_user'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.session_destroy_user(text) IS
+'ends all sessions of a user, and returns how many there were';
+
+CREATE FUNCTION cache_ext.session_list(user_id text)
+RETURNS TABLE(id text, data jsonb, created_at timestamptz, expires_at timestamptz)
+AS 'MODULE_PATHNAME', 'cache_ext_session_list'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.session_list(text) IS
+'the sessions of a user';
+
+--
 -- Rate limits and locks
 --
 

@@ -19,6 +19,7 @@
 /* Kinds of names: the part behind the database's name. */
 #define CX_KIND_VALUE "kv"
 #define CX_KIND_SESSION "session"
+#define CX_KIND_SESSION_USER "session_user"
 #define CX_KIND_LIMIT "limit"
 #define CX_KIND_LOCK "lock"
 #define CX_KIND_ROW "row"

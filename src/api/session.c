@@ -3,12 +3,7 @@
  *		SQL functions for sessions that services share: session_create, session_get, session_update,
  *		session_rotate, session_destroy, session_destroy_user, session_list.
  *
- * A session has two keys in Redis, named with the SHA-256 of its token, in hexadecimal:
- *
- *	{prefix}:session:{hash}				array [user_id, ttl]: a signpost
- *	{prefix}:session_user:{user_id}		hash of {hash} -> array [created_at, expires_at, ttl, data]
- *
- * Times are microseconds since 1970 of Redis's clock, TTLs are milliseconds.
+ * What is in Redis: api/session_scripts.h.
  *
  * 1. All that is true of a user's sessions is in one key, and each script works on one key.  So
  *	  each step is seen by all others as a whole, whatever commands come in between: of two keys, one with
@@ -24,20 +19,20 @@
  * 5. A session ends at expires_at by Redis's clock, not when Redis gets around to expire a key.  Fields of a
  *	  hash don't expire: each new session looks at a few of the user's, taken by chance, and removes
  *	  those that have ended, so that their number stays a small part of all.
- * 6. session_update merges here, in jsonb: Lua would make doubles of large integers, and lose the
- *	  difference between 1 and 1.0.  It replaces what it has read only if that is still there, else begins
- *	  again with what is.  Each time it must, somebody else's change was made, so that the whole goes on.
+ * 6. session_update merges here, in jsonb: Lua would make doubles of large integers, and what is nested
+ *	  deeply it would drop.  It replaces what it has read only if that is still there, else begins again
+ *	  with what is.  Each time it must, somebody else's change was made, so that the whole goes on.
  *
  * Locks: none.  Memory: the caller's; session_update reuses what one try needed for the next but one.
  */
 #include "postgres.h"
 
 #include "api/application.h"
+#include "api/session_scripts.h"
+#include "base/msgpack_reader.h"
 #include "base/msgpack_writer.h"
-#include "base/settings.h"
 #include "core/pause.h"
 #include "core/time_limit.h"
-#include "query/json_codec.h"
 
 #include "common/cryptohash.h"
 #include "common/sha2.h"
@@ -61,166 +56,10 @@
 #define UPDATE_TRIES 3
 #define LONGEST_PAUSE_MS 32
 
-/*
- * How much longer than a session its keys live, in milliseconds.  The signpost is put off first, and
- * then the session: that takes redis_timeout at most, which is a minute at most.
- */
-#define SIGNPOST_KEPT_MS "600000"
-#define USER_KEPT_MS "60000"
-
-/*
- * What the scripts on a user's key have in common: call() ends the script with an error of Redis,
- * read() takes a session apart, or gives nothing if it is none or has ended.
- */
-#define BEGIN_SCRIPT \
-	CX_SCRIPT_NOW \
-	"local user = KEYS[1]\n" \
-	"local function call(...)\n" \
-	"	local answer = redis.pcall(...)\n" \
-	"	if type(answer) == 'table' and answer.err then error(answer, 0) end\n" \
-	"	return answer\n" \
-	"end\n" \
-	"local function is_number(n, most) return type(n) == 'number' and n >= 0 and n <= most end\n" \
-	"local function parse(v)\n" \
-	"	if not v or v:byte(1) ~= 0x94 then return end\n" \
-	"	local ok, at, created, expires, ttl = pcall(cmsgpack.unpack_limit, v, 3, 1)\n" \
-	"	if ok and at > 0 and is_number(created, 9e15) and is_number(expires, 9e15) and\n" \
-	"		is_number(ttl, 4e12) then\n" \
-	"		return created, expires, ttl, v:sub(at + 1)\n" \
-	"	end\n" \
-	"end\n" \
-	"local function read(v)\n" \
-	"	local created, expires, ttl, data = parse(v)\n" \
-	"	if created and expires > now then return created, expires, ttl, data end\n" \
-	"end\n" \
-	"local function write(hash, created, expires, ttl, data)\n" \
-	"	call('HSET', user, hash, '\\148' .. cmsgpack.pack(created, expires, ttl) .. data)\n" \
-	"	if call('PTTL', user) < ttl + " USER_KEPT_MS " then\n" \
-	"		call('PEXPIRE', user, ttl + " USER_KEPT_MS ")\n" \
-	"	end\n" \
-	"end\n" \
-	"local function remove_ended(fields)\n" \
-	"	for i = 1, #fields, 2 do\n" \
-	"		local _, expires = parse(fields[i + 1])\n" \
-	"		if expires and expires <= now then call('HDEL', user, fields[i]) end\n" \
-	"	end\n" \
-	"end\n" \
-	"local ok, answer = pcall(function()\n"
-#define END_SCRIPT \
-	"end)\n" \
-	"if ok or type(answer) == 'table' then return answer end\n" \
-	"return redis.error_reply('ERR ' .. tostring(answer))\n"
-
-/* On a signpost.  ARGV: 1 to put its end off, else 0. */
-static cx_script find_script = {
-	"local v = redis.pcall('GET', KEYS[1])\n"
-	"if not v or v.err or ARGV[1] == '0' then return v end\n"
-	"local ok, sign = pcall(cmsgpack.unpack, v)\n"
-	"local ttl = ok and type(sign) == 'table' and sign[2]\n"
-	"if type(ttl) == 'number' and ttl >= 0 and ttl <= 4e12 then\n"
-	"	local done = redis.pcall('PEXPIRE', KEYS[1], ttl + " SIGNPOST_KEPT_MS ")\n"
-	"	if type(done) == 'table' then return done end\n"
-	"end\n"
-	"return v\n"
-};
-
-/* ARGV: hash, ttl, data. */
-static cx_script create_script = {
-	BEGIN_SCRIPT
-	"	local ttl = tonumber(ARGV[2])\n"
-	"	local place = tonumber(ARGV[1]:sub(1, 8), 16)\n"
-	"	remove_ended(call('HSCAN', user, place, 'COUNT', 16)[2])\n"
-	"	write(ARGV[1], now, now + ttl * 1000, ttl, ARGV[3])\n"
-	"	return 1\n"
-	END_SCRIPT
-};
-
-/* ARGV: hash, and 1 to put its end off, else 0.  Nil, or created_at, expires_at, data. */
-static cx_script get_script = {
-	BEGIN_SCRIPT
-	"	local created, expires, ttl, data = read(call('HGET', user, ARGV[1]))\n"
-	"	if not created then return false end\n"
-	"	if ARGV[2] == '1' then\n"
-	"		expires = now + ttl * 1000\n"
-	"		write(ARGV[1], created, expires, ttl, data)\n"
-	"	end\n"
-	"	return {created, expires, data}\n"
-	END_SCRIPT
-};
-
-/* ARGV: hash, data as it was read, new data.  Nil, or 1 if that was done, or what the data is now. */
-static cx_script replace_script = {
-	BEGIN_SCRIPT
-	"	local created, expires, ttl, data = read(call('HGET', user, ARGV[1]))\n"
-	"	if not created then return false end\n"
-	"	if data ~= ARGV[2] then return data end\n"
-	"	write(ARGV[1], created, expires, ttl, ARGV[3])\n"
-	"	return 1\n"
-	END_SCRIPT
-};
-
-/* ARGV: hash.  Nil, or the TTL. */
-static cx_script ttl_script = {
-	BEGIN_SCRIPT
-	"	local _, _, ttl = read(call('HGET', user, ARGV[1]))\n"
-	"	return ttl or false\n"
-	END_SCRIPT
-};
-
-/* ARGV: hash, new hash.  1 if there was the session, else 0. */
-static cx_script rotate_script = {
-	BEGIN_SCRIPT
-	"	local created, expires, ttl, data = read(call('HGET', user, ARGV[1]))\n"
-	"	if not created then return 0 end\n"
-	"	write(ARGV[2], created, expires, ttl, data)\n"
-	"	call('HDEL', user, ARGV[1])\n"
-	"	return 1\n"
-	END_SCRIPT
-};
-
-/* ARGV: hash.  1 if there was the session, else 0. */
-static cx_script destroy_script = {
-	BEGIN_SCRIPT
-	"	local created = read(call('HGET', user, ARGV[1]))\n"
-	"	call('HDEL', user, ARGV[1])\n"
-	"	return created and 1 or 0\n"
-	END_SCRIPT
-};
-
-/* How many sessions there were. */
-static cx_script destroy_user_script = {
-	BEGIN_SCRIPT
-	"	local count = 0\n"
-	"	for _, v in ipairs(call('HVALS', user)) do\n"
-	"		if read(v) then count = count + 1 end\n"
-	"	end\n"
-	"	call('UNLINK', user)\n"
-	"	return count\n"
-	END_SCRIPT
-};
-
-/* Of each session its hash, created_at, expires_at and data, one after another. */
-static cx_script list_script = {
-	BEGIN_SCRIPT
-	"	local fields = call('HGETALL', user)\n"
-	"	local found = {}\n"
-	"	for i = 1, #fields, 2 do\n"
-	"		local created, expires, _, data = read(fields[i + 1])\n"
-	"		if created then\n"
-	"			found[#found + 1] = fields[i]\n"
-	"			found[#found + 1] = created\n"
-	"			found[#found + 1] = expires\n"
-	"			found[#found + 1] = data\n"
-	"		end\n"
-	"	end\n"
-	"	remove_ended(fields)\n"
-	"	return found\n"
-	END_SCRIPT
-};
-
-/* Whose session a token may be of. */
+/* Whose session a token may be of, and how long it may still be asked for. */
 typedef struct place
 {
+	cx_redis_budget budget;
 	char		hash[HASH_LENGTH + 1];
 	cx_name		signpost;
 	cx_name		user;			/* the key of all of the user's sessions */
@@ -279,24 +118,21 @@ name_with(const char *kind, const char *data, size_t length)
 
 static void
 run(cx_script *script, const cx_name *name, int argc, const char *const *argv,
-	const size_t *argvlen, cx_redis_reply *reply)
+	const size_t *argvlen, cx_redis_reply *reply, cx_redis_budget *budget)
 {
-	cx_redis_budget budget;
-
-	cx_application_start(&budget);
-	cx_application_script(script, name, argc, argv, argvlen, reply, &budget);
+	cx_application_script(script, name, argc, argv, argvlen, reply, budget);
 	cx_application_check(reply);
 }
 
 /* The same for arguments that are strings; the second may be NULL. */
 static void
 run_on(cx_script *script, const cx_name *name, const char *one, const char *other,
-	   cx_redis_reply *reply)
+	   cx_redis_reply *reply, cx_redis_budget *budget)
 {
 	const char *argv[] = {one, other};
 	size_t		argvlen[] = {strlen(one), other == NULL ? 0 : strlen(other)};
 
-	run(script, name, other == NULL ? 1 : 2, argv, argvlen, reply);
+	run(script, name, other == NULL ? 1 : 2, argv, argvlen, reply, budget);
 }
 
 /* Follows the signpost.  What it says is anybody's until the user's key confirms it. */
@@ -310,7 +146,8 @@ find(const text *token, bool slide, place *place)
 
 	hash_token(VARDATA_ANY(token), VARSIZE_ANY_EXHDR(token), place->hash);
 	place->signpost = name_with(CX_KIND_SESSION, place->hash, HASH_LENGTH);
-	run_on(&find_script, &place->signpost, slide ? "1" : "0", NULL, &reply);
+	cx_application_start(&place->budget);
+	run_on(&cx_session_find, &place->signpost, slide ? "1" : "0", NULL, &reply, &place->budget);
 
 	place->user_id = "";
 	place->user_id_length = 0;
@@ -328,12 +165,12 @@ find(const text *token, bool slide, place *place)
 }
 
 static void
-put_signpost(const cx_name *name, const char *user_id, size_t user_id_length, int64 ttl_ms)
+put_signpost(const cx_name *name, const char *user_id, size_t user_id_length, int64 ttl_ms,
+			 cx_redis_budget *budget)
 {
 	StringInfoData sign;
 	msgpack_packer packer;
 	char		kept[32];
-	cx_redis_budget budget;
 	cx_redis_reply reply;
 
 	initStringInfo(&sign);
@@ -342,30 +179,27 @@ put_signpost(const cx_name *name, const char *user_id, size_t user_id_length, in
 	msgpack_pack_str(&packer, user_id_length);
 	msgpack_pack_str_body(&packer, user_id, user_id_length);
 	msgpack_pack_int64(&packer, ttl_ms);
-	snprintf(kept, sizeof(kept), INT64_FORMAT, ttl_ms + atoi(SIGNPOST_KEPT_MS));
+	snprintf(kept, sizeof(kept), INT64_FORMAT, ttl_ms + atoi(CX_SESSION_SIGNPOST_KEPT_MS));
 	{
 		const char *argv[] = {"SET", name->data, sign.data, "PX", kept};
 		size_t		argvlen[] = {3, name->length, sign.len, 2, strlen(kept)};
 		cx_redis_command command = {lengthof(argv), argv, argvlen};
 
-		cx_application_start(&budget);
-		cx_application_call(&command, 1, &reply, CX_REPEATABLE, &budget);
+		cx_application_call(&command, 1, &reply, CX_REPEATABLE, budget);
 	}
 	cx_application_check(&reply);
 }
 
+/* Of a session that has ended: it expires by itself if that fails. */
 static void
-remove_signpost(const cx_name *name)
+remove_signpost(place *place)
 {
-	const char *argv[] = {"DEL", name->data};
-	size_t		argvlen[] = {3, name->length};
+	const char *argv[] = {"DEL", place->signpost.data};
+	size_t		argvlen[] = {3, place->signpost.length};
 	cx_redis_command command = {lengthof(argv), argv, argvlen};
-	cx_redis_budget budget;
 	cx_redis_reply reply;
 
-	cx_application_start(&budget);
-	cx_application_call(&command, 1, &reply, CX_REPEATABLE, &budget);
-	(void) cx_application_integer(&reply);
+	(void) cx_redis_call(&command, 1, &reply, &place->budget);
 }
 
 static const Jsonb *
@@ -380,30 +214,6 @@ object_argument(FunctionCallInfo fcinfo, int number)
 	return data;
 }
 
-static void
-write_data(const Jsonb *data, StringInfo out)
-{
-	initStringInfo(out);
-	switch (cx_json_write(data, out))
-	{
-		case CX_JSON_OK:
-			break;
-		case CX_JSON_TOO_DEEP:
-			ereport(ERROR,
-					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-					 errmsg("the data of the session is nested too deeply")));
-		default:
-			ereport(ERROR,
-					(errcode(ERRCODE_UNTRANSLATABLE_CHARACTER),
-					 errmsg("the data of the session can't be converted to UTF-8")));
-	}
-	/* what is longer could not be read again */
-	if (out->len / 1024 >= cx_max_entry_size)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("the data of the session is larger than cache_ext.max_entry_size")));
-}
-
 /* Others may have written anything. */
 static Jsonb *
 read_data(const cx_redis_reply *reply)
@@ -412,11 +222,11 @@ read_data(const cx_redis_reply *reply)
 
 	if (reply->type != CX_REDIS_TEXT)
 		cx_application_unexpected();
-	if (cx_json_decode(reply->data, reply->length, &data) != CX_JSON_OK ||
-		!JB_ROOT_IS_OBJECT(data))
+	data = cx_application_read_json(reply->data, reply->length);
+	if (!JB_ROOT_IS_OBJECT(data))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("the data of the session in Redis is no MessagePack map that JSON could hold")));
+				 errmsg("the data of the session in Redis is not a map")));
 	return data;
 }
 
@@ -441,18 +251,21 @@ cache_ext_session_create(PG_FUNCTION_ARGS)
 	char		ttl[32];
 	StringInfoData written;
 	cx_name		signpost;
+	cx_redis_budget budget;
 	cx_redis_reply reply;
 
-	write_data(data, &written);
+	initStringInfo(&written);
+	cx_application_write_json(data, &written);
+	cx_application_start(&budget);
 	hash_token(VARDATA_ANY(token), VARSIZE_ANY_EXHDR(token), hash);
 	signpost = name_with(CX_KIND_SESSION, hash, HASH_LENGTH);
 	snprintf(ttl, sizeof(ttl), INT64_FORMAT, ttl_ms);
-	put_signpost(&signpost, user_id.data, user_id.length, ttl_ms);
+	put_signpost(&signpost, user_id.data, user_id.length, ttl_ms, &budget);
 	{
 		const char *argv[] = {hash, ttl, written.data};
 		size_t		argvlen[] = {HASH_LENGTH, strlen(ttl), written.len};
 
-		run(&create_script, &user, lengthof(argv), argv, argvlen, &reply);
+		run(&cx_session_create, &user, lengthof(argv), argv, argvlen, &reply, &budget);
 	}
 	PG_RETURN_TEXT_P(token);
 }
@@ -471,7 +284,8 @@ cache_ext_session_get(PG_FUNCTION_ARGS)
 
 	InitMaterializedSRF(fcinfo, 0);
 	find(PG_GETARG_TEXT_PP(0), slide, &place);
-	run_on(&get_script, &place.user, place.hash, slide ? "1" : "0", &reply);
+	run_on(&cx_session_get, &place.user, place.hash, slide ? "1" : "0", &reply,
+		   &place.budget);
 	if (reply.type == CX_REDIS_NIL)
 		return (Datum) 0;
 	if (reply.type != CX_REDIS_ARRAY || reply.element_count != 3)
@@ -503,14 +317,17 @@ try_update(const place *place, const Jsonb *change, cx_redis_reply *current)
 	Datum		merged = DirectFunctionCall2(jsonb_concat, JsonbPGetDatum(read_data(current)),
 											 JsonbPGetDatum(change));
 	StringInfoData written;
+	cx_redis_budget budget;
 	cx_redis_reply reply;
 
-	write_data(DatumGetJsonbP(merged), &written);
+	initStringInfo(&written);
+	cx_application_write_json(DatumGetJsonbP(merged), &written);
+	cx_application_start(&budget);
 	{
 		const char *argv[] = {place->hash, current->data, written.data};
 		size_t		argvlen[] = {HASH_LENGTH, current->length, written.len};
 
-		run(&replace_script, &place->user, lengthof(argv), argv, argvlen, &reply);
+		run(&cx_session_replace, &place->user, lengthof(argv), argv, argvlen, &reply, &budget);
 	}
 	if (reply.type == CX_REDIS_NIL)
 		return ATTEMPT_GONE;
@@ -534,7 +351,7 @@ cache_ext_session_update(PG_FUNCTION_ARGS)
 	attempt		attempt = ATTEMPT_OVERTAKEN;
 
 	find(PG_GETARG_TEXT_PP(0), false, &place);
-	run_on(&get_script, &place.user, place.hash, "0", &reply);
+	run_on(&cx_session_get, &place.user, place.hash, "0", &reply, &place.budget);
 	if (reply.type == CX_REDIS_NIL)
 		PG_RETURN_BOOL(false);
 	if (reply.type != CX_REDIS_ARRAY || reply.element_count != 3)
@@ -575,18 +392,19 @@ cache_ext_session_rotate(PG_FUNCTION_ARGS)
 	cx_redis_reply reply;
 
 	find(PG_GETARG_TEXT_PP(0), false, &place);
-	run_on(&ttl_script, &place.user, place.hash, NULL, &reply);
+	run_on(&cx_session_ttl, &place.user, place.hash, NULL, &reply, &place.budget);
 	if (reply.type == CX_REDIS_NIL)
 		PG_RETURN_NULL();
 
 	token = make_token();
 	hash_token(VARDATA_ANY(token), VARSIZE_ANY_EXHDR(token), hash);
 	signpost = name_with(CX_KIND_SESSION, hash, HASH_LENGTH);
-	put_signpost(&signpost, place.user_id, place.user_id_length, cx_application_integer(&reply));
-	run_on(&rotate_script, &place.user, place.hash, hash, &reply);
+	put_signpost(&signpost, place.user_id, place.user_id_length, cx_application_integer(&reply),
+				 &place.budget);
+	run_on(&cx_session_rotate, &place.user, place.hash, hash, &reply, &place.budget);
 	if (cx_application_integer(&reply) == 0)
 		PG_RETURN_NULL();
-	remove_signpost(&place.signpost);
+	remove_signpost(&place);
 	PG_RETURN_TEXT_P(token);
 }
 
@@ -598,8 +416,8 @@ cache_ext_session_destroy(PG_FUNCTION_ARGS)
 	cx_redis_reply reply;
 
 	find(PG_GETARG_TEXT_PP(0), false, &place);
-	run_on(&destroy_script, &place.user, place.hash, NULL, &reply);
-	remove_signpost(&place.signpost);
+	run_on(&cx_session_destroy, &place.user, place.hash, NULL, &reply, &place.budget);
+	remove_signpost(&place);
 	PG_RETURN_BOOL(cx_application_integer(&reply) == 1);
 }
 
@@ -608,9 +426,11 @@ Datum
 cache_ext_session_destroy_user(PG_FUNCTION_ARGS)
 {
 	cx_name		user = cx_application_name(CX_KIND_SESSION_USER, PG_GETARG_TEXT_PP(0), "user_id");
+	cx_redis_budget budget;
 	cx_redis_reply reply;
 
-	run(&destroy_user_script, &user, 0, NULL, NULL, &reply);
+	cx_application_start(&budget);
+	run(&cx_session_destroy_user, &user, 0, NULL, NULL, &reply, &budget);
 	PG_RETURN_INT64(cx_application_integer(&reply));
 }
 
@@ -620,10 +440,12 @@ cache_ext_session_list(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	cx_name		user = cx_application_name(CX_KIND_SESSION_USER, PG_GETARG_TEXT_PP(0), "user_id");
+	cx_redis_budget budget;
 	cx_redis_reply reply;
 
 	InitMaterializedSRF(fcinfo, 0);
-	run(&list_script, &user, 0, NULL, NULL, &reply);
+	cx_application_start(&budget);
+	run(&cx_session_list, &user, 0, NULL, NULL, &reply, &budget);
 	if (reply.type != CX_REDIS_ARRAY || reply.element_count % 4 != 0)
 		cx_application_unexpected();
 
@@ -633,10 +455,10 @@ cache_ext_session_list(PG_FUNCTION_ARGS)
 		Datum		values[4];
 		bool		nulls[4] = {0};
 
-		/* fields of other names were not made by a token */
-		if (session[0].type != CX_REDIS_TEXT || session[0].length != HASH_LENGTH)
+		/* a field of another name belongs to no token */
+		if (session[0].type != CX_REDIS_TEXT || session[0].length != HASH_LENGTH ||
+			strspn(session[0].data, "0123456789abcdef") != HASH_LENGTH)
 			continue;
-		pg_verify_mbstr(PG_UTF8, session[0].data, HASH_LENGTH, false);
 		values[0] = PointerGetDatum(cstring_to_text_with_len(session[0].data, HASH_LENGTH));
 		values[1] = JsonbPGetDatum(read_data(&session[3]));
 		values[2] = time_of(&session[1]);
