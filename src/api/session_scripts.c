@@ -17,10 +17,13 @@
  */
 #define BEGIN_SCRIPT \
 	CX_SCRIPT_NOW \
-	"local user = KEYS[1]\n" \
+	"local user, failed = KEYS[1], nil\n" \
 	"local function call(...)\n" \
 	"	local answer = redis.pcall(...)\n" \
-	"	if type(answer) == 'table' and answer.err then error(answer, 0) end\n" \
+	"	if type(answer) == 'table' and answer.err then\n" \
+	"		failed = answer\n" \
+	"		error('failed')\n" \
+	"	end\n" \
 	"	return answer\n" \
 	"end\n" \
 	"local function is_whole(n, most)\n" \
@@ -53,8 +56,8 @@
 	"local ok, answer = pcall(function()\n"
 #define END_SCRIPT \
 	"end)\n" \
-	"if ok or type(answer) == 'table' then return answer end\n" \
-	"return redis.error_reply('ERR ' .. tostring(answer))\n"
+	"if ok then return answer end\n" \
+	"return failed or redis.error_reply('ERR ' .. tostring(answer))\n"
 
 cx_script	cx_session_find = {
 	"local v = redis.pcall('GET', KEYS[1])\n"
