@@ -65,11 +65,15 @@ database_part(void)
 static cx_name
 build_name(const char *kind, const char *part, size_t part_length)
 {
-	const char *words[] = {cx_key_prefix, database_part(), kind};
+	const char *words[3];
 	size_t		lengths[lengthof(words)];
 	cx_name		name;
 	char	   *out;
 
+	cx_shmem_require();			/* else there are no settings */
+	words[0] = cx_key_prefix;
+	words[1] = database_part();
+	words[2] = kind;
 	name.length = part_length;
 	for (int i = 0; i < lengthof(words); i++)
 	{

@@ -34,7 +34,7 @@ typedef struct cx_name
 	size_t		length;
 } cx_name;
 
-/* "{key_prefix}:{database}:{kind}:". */
+/* "{key_prefix}:{database}:{kind}:"; an error if the library is not preloaded. */
 extern cx_name cx_application_prefix(const char *kind);
 
 /*
