@@ -278,6 +278,61 @@ COMMENT ON VIEW cache_ext.tracked IS
 'the tables that have triggers of track, and what keeps queries of them from being cached';
 
 --
+-- Entities
+--
+
+CREATE FUNCTION cache_ext.entity_row()
+RETURNS trigger
+AS 'MODULE_PATHNAME', 'cache_ext_entity_row'
+LANGUAGE C;
+COMMENT ON FUNCTION cache_ext.entity_row() IS
+'trigger of attached tables: notes which keys in Redis a change of a row concerns';
+
+CREATE FUNCTION cache_ext.attach(
+	relation regclass,
+	key text,
+	mode text,
+	columns name[] DEFAULT NULL,
+	ttl interval DEFAULT NULL,
+	on_redis_down text DEFAULT 'proceed')
+RETURNS void
+AS 'MODULE_PATHNAME', 'cache_ext_attach'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.attach(regclass, text, text, name[], interval, text) IS
+'keeps a key in Redis right for each row of a table: removes it, or sets it to the row, when the row changes';
+
+CREATE FUNCTION cache_ext.detach(relation regclass, key text DEFAULT NULL)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'cache_ext_detach'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.detach(regclass, text) IS
+'takes attach back, of one key or of all, and removes their keys; returns how many attachments there were';
+
+CREATE FUNCTION cache_ext.attached(
+	relation regclass,
+	OUT key text,
+	OUT mode text,
+	OUT columns name[],
+	OUT ttl interval,
+	OUT on_redis_down text,
+	OUT pattern text,
+	OUT problem text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'cache_ext_attached'
+LANGUAGE C STABLE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.attached(regclass) IS
+'how a table is attached: behind the view attached';
+
+CREATE VIEW cache_ext.attached AS
+	SELECT t.relation, a.key, a.mode, a.columns, a.ttl, a.on_redis_down, a.pattern, a.problem
+	FROM (SELECT DISTINCT g.tgrelid::regclass AS relation
+		  FROM pg_catalog.pg_trigger g
+		  WHERE g.tgfoid = 'cache_ext.entity_row'::regproc AND g.tgparentid = 0) t,
+		 cache_ext.attached(t.relation) a;
+COMMENT ON VIEW cache_ext.attached IS
+'the tables whose rows have keys in Redis, and what keeps them from having any';
+
+--
 -- Watching
 --
 
@@ -350,6 +405,26 @@ AS 'MODULE_PATHNAME', 'cache_ext_reset_statements'
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION cache_ext.reset_statements() IS
 'forgets what the view statements shows';
+
+CREATE FUNCTION cache_ext.delivery(
+	OUT worker text,
+	OUT backlog bigint,
+	OUT oldest_age interval,
+	OUT memory_size bigint,
+	OUT memory_used bigint,
+	OUT sweeps_pending integer,
+	OUT delivered bigint,
+	OUT retried bigint,
+	OUT dropped bigint,
+	OUT generation bigint)
+AS 'MODULE_PATHNAME', 'cache_ext_delivery'
+LANGUAGE C VOLATILE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION cache_ext.delivery() IS
+'state behind the view delivery';
+
+CREATE VIEW cache_ext.delivery AS SELECT * FROM cache_ext.delivery();
+COMMENT ON VIEW cache_ext.delivery IS
+'what committed transactions still have to tell Redis, and how the worker gets on with it';
 
 --
 -- Sessions
@@ -455,4 +530,5 @@ GRANT EXECUTE ON FUNCTION cache_ext.explain(text, text[], text) TO PUBLIC;
 GRANT EXECUTE ON FUNCTION cache_ext.stats() TO PUBLIC;
 GRANT EXECUTE ON FUNCTION cache_ext.track_statement() TO PUBLIC;
 GRANT EXECUTE ON FUNCTION cache_ext.track_row() TO PUBLIC;
+GRANT EXECUTE ON FUNCTION cache_ext.entity_row() TO PUBLIC;
 GRANT SELECT ON cache_ext.stats TO PUBLIC;

@@ -4,9 +4,11 @@
  */
 #include "postgres.h"
 
+#include "api/attachment.h"
 #include "api/commit_net.h"
 #include "api/definitions.h"
 #include "api/query.h"
+#include "api/row.h"
 #include "base/counters.h"
 #include "base/settings.h"
 #include "base/shmem.h"
@@ -72,6 +74,7 @@ _PG_init(void)
 	cx_planner_init();
 
 	cx_query_scan_init();
+	cx_attachment_init();
 	cx_definitions_init();
 	cx_commit_net_init();		/* after the dirty set: called before it at commit */
 	cx_worker_init();

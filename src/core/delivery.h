@@ -1,41 +1,41 @@
 /*
  * core/delivery.h
- *		Entities in Redis: what is stored, and setting a key only to what is newer.
- *
- * An entity is a MessagePack map {column: value} whose last pair is "_version": bin, of fixed size.
- * A map with nothing else (a deleted row, a fence, an absent row remembered) means that readers have
- * to ask the table.
+ *		Telling Redis what was committed: the background worker's part.
  */
 #ifndef CX_CORE_DELIVERY_H
 #define CX_CORE_DELIVERY_H
 
 #include "postgres.h"
 
-#include "access/xlogdefs.h"
+#include "core/entity.h"
+#include "core/queue.h"
 
 extern void cx_delivery_init(void);
 
-/* The last pair of the map: fixstr "_version", bin 8 header, and the version's bytes. */
-#define CX_ENTITY_VERSION_SIZE 28
-#define CX_ENTITY_SUFFIX_SIZE (9 + 2 + CX_ENTITY_VERSION_SIZE)
-
-typedef enum cx_entity_verdict
-{
-	CX_ENTITY_STORED,			/* it was the newest */
-	CX_ENTITY_OLDER,			/* Redis has what is as new or newer */
-	CX_ENTITY_FAILED			/* not tried, not reached, or answered with an error */
-} cx_entity_verdict;
+/* At the start of the worker. */
+extern void cx_delivery_start(void);
 
 /*
- * A fill by a reader: stores the row that was read under rule 4 with insert position lsn, unless the
- * key holds something newer.  value: a map without version; NULL: there is no such row.  ttl_ms 0:
- * none.  The caller tests before and after that the table's clock has not moved past lsn, and takes
- * back what it stored if it has.  Only an interrupt raises an error.
+ * Does what there is to do, for a moment: sweeps, then messages.  Returns the time after which to call
+ * it again, in milliseconds, unless the latch is set before; 0: there is more.
  */
-extern cx_entity_verdict cx_entity_fill(const char *key, size_t key_length, const char *value,
-										size_t value_length, int64 ttl_ms, XLogRecPtr lsn);
+extern long cx_delivery_round(void);
 
-/* Takes back a fill: removes the key if what it holds is no newer than lsn. */
-extern void cx_entity_take_back(const char *key, size_t key_length, XLogRecPtr lsn);
+/* Is there something left that might be delivered if the worker went on for a moment? */
+extern bool cx_delivery_unfinished(void);
+
+/* For the view. */
+typedef struct cx_delivery_status
+{
+	cx_queue_status queue;
+	uint64		delivered;		/* messages that Redis has taken */
+	uint64		retried;		/* messages sent again, or to be */
+	uint64		dropped;		/* messages that Redis refused for good */
+	int			sweeps_pending;
+	uint32		generation;
+	const char *worker;			/* what it does */
+} cx_delivery_status;
+
+extern void cx_delivery_read_status(cx_delivery_status *status);
 
 #endif

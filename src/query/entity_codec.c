@@ -585,7 +585,6 @@ typedef struct reading
 {
 	cx_entity_codec *codec;
 	cx_msgpack_reader reader;
-	MemoryContext result_context;
 	Datum	   *values;
 	bool	   *isnull;
 } reading;
@@ -908,7 +907,7 @@ read_with_settings_aside(void *arg)
 
 bool
 cx_entity_codec_read(cx_entity_codec *codec, const char *data, size_t length, Datum *values,
-					 bool *isnull)
+					 bool *isnull, size_t *rest)
 {
 	reading		r = {.codec = codec, .values = values, .isnull = isnull};
 	uint32		count;
@@ -918,7 +917,10 @@ cx_entity_codec_read(cx_entity_codec *codec, const char *data, size_t length, Da
 		return false;
 	memset(isnull, true, sizeof(bool) * codec->attribute_count);
 	memset(values, 0, sizeof(Datum) * codec->attribute_count);
-	return cx_guarded_run(read_with_settings_aside, &r);
+	if (!cx_guarded_run(read_with_settings_aside, &r))
+		return false;
+	*rest = (const char *) r.reader.at - data;
+	return true;
 }
 
 /*
@@ -937,7 +939,7 @@ cx_entity_absent_write(StringInfo out)
 }
 
 bool
-cx_entity_absent_read(const char *data, size_t length)
+cx_entity_absent_read(const char *data, size_t length, size_t *rest)
 {
 	cx_msgpack_reader reader;
 	const char *name;
@@ -946,9 +948,12 @@ cx_entity_absent_read(const char *data, size_t length)
 	bool		absent;
 
 	cx_msgpack_reader_start(&reader, data, length);
-	return cx_msgpack_read_map(&reader, &count) && count == 2 &&
-		cx_msgpack_read_str(&reader, &name, &name_length) &&
-		name_length == strlen(CX_ENTITY_ABSENT_NAME) &&
-		memcmp(name, CX_ENTITY_ABSENT_NAME, name_length) == 0 &&
-		cx_msgpack_read_bool(&reader, &absent) && absent;
+	if (!cx_msgpack_read_map(&reader, &count) || count != 2 ||
+		!cx_msgpack_read_str(&reader, &name, &name_length) ||
+		name_length != strlen(CX_ENTITY_ABSENT_NAME) ||
+		memcmp(name, CX_ENTITY_ABSENT_NAME, name_length) != 0 ||
+		!cx_msgpack_read_bool(&reader, &absent) || !absent)
+		return false;
+	*rest = (const char *) reader.at - data;
+	return true;
 }

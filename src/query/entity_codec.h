@@ -39,16 +39,16 @@ extern bool cx_entity_codec_write(cx_entity_codec *codec, TupleTableSlot *slot, 
 								  StringInfo out);
 
 /*
- * Reads a map of count pairs, whose header was read, into values and isnull of all columns of the
- * descriptor, in CurrentMemoryContext.  False for anything but a map of exactly the codec's columns,
- * which are all there; the version comes last and is left to the caller.  Raises no error but
- * cancel, termination and out of memory.
+ * Reads a map into values and isnull of all columns of the descriptor, in CurrentMemoryContext.  The
+ * map holds exactly the codec's columns, in any order, and one more pair at its end, the version:
+ * *rest is where that begins.  False for anything else.  Raises no error but cancel, termination and
+ * out of memory.
  */
 extern bool cx_entity_codec_read(cx_entity_codec *codec, const char *data, size_t length,
-								 Datum *values, bool *isnull);
+								 Datum *values, bool *isnull, size_t *rest);
 
-/* The map of a row that does not exist, and whether a map is that. */
+/* The map of a row that does not exist, and whether a map is that but for a version at its end. */
 extern void cx_entity_absent_write(StringInfo out);
-extern bool cx_entity_absent_read(const char *data, size_t length);
+extern bool cx_entity_absent_read(const char *data, size_t length, size_t *rest);
 
 #endif

@@ -37,6 +37,9 @@ static char *current_url_text = NULL;
 static char *current_password_file = NULL;
 static cx_redis_target current_url;
 
+/* How many were opened. */
+static uint64 connections = 0;
+
 /* Of the last call that failed. */
 static cx_redis_problem last_problem;
 
@@ -51,6 +54,12 @@ void
 cx_redis_budget_start(cx_redis_budget *budget)
 {
 	budget->left_us = (int64) cx_redis_timeout * 1000;
+}
+
+uint64
+cx_redis_connections(void)
+{
+	return connections;
 }
 
 bool
@@ -103,6 +112,7 @@ open_connection(cx_deadline *deadline, cx_trouble *trouble)
 	int64		left_us = deadline->at_us - cx_wait_clock();
 	cx_deadline sooner = cx_wait_deadline(Min(left_us, (int64) cx_redis_connect_timeout * 1000));
 
+	connections++;
 	return cx_connection_open(connection, &current_url, &sooner, trouble) &&
 		cx_login(connection, &current_url, &sooner, trouble);
 }

@@ -97,6 +97,9 @@ extern cx_redis_status cx_redis_call_once(const cx_redis_command *commands, int 
 /* What became of this process's last call, if its status was not CX_REDIS_OK. */
 extern const cx_redis_problem *cx_redis_last_problem(void);
 
+/* Grows when a call opens a connection: what answers may be another server than before. */
+extern uint64 cx_redis_connections(void);
+
 /* Could a call be tried right now?  Takes no lock and does no I/O. */
 extern bool cx_redis_available(void);
 
