@@ -6,6 +6,8 @@
 #   returns($s, "cache_ext.get('a')", '1', 'test name');    # the value of an expression, as text
 #   refuses($s, "cache_ext.get('')", '22023', 'test name'); # the SQLSTATE of its error
 #   my ($state, $message) = refusal($s, $expression);       # 'none' and the value if there is none
+#   use_redis($node, $s, $redis->url);                      # from now on
+#   redis_answers($s);                                      # forgets that it didn't, and waits until it does
 #
 # A statement that should fail is run in a subtransaction, so that these work in transactions too.
 package Application;
@@ -13,10 +15,11 @@ package Application;
 use strict;
 use warnings;
 
+use CacheTest;
 use Exporter 'import';
 use Test::More;
 
-our @EXPORT = qw(create_result_of returns refuses refusal);
+our @EXPORT = qw(create_result_of returns refuses refusal use_redis redis_answers);
 
 sub create_result_of
 {
@@ -59,6 +62,25 @@ sub refuses
 
 	is($state, $expected, $name // $expression) or diag($said);
 	like($said, $message, ($name // $expression) . ': message') if defined $message;
+	return;
+}
+
+# A reload closes the breaker.
+sub redis_answers
+{
+	my ($s) = @_;
+	$s->ok('SELECT pg_reload_conf()');
+	wait_until('Redis to answer', sub { (refusal($s, 'cache_ext.ping()'))[0] eq 'none' });
+	return;
+}
+
+sub use_redis
+{
+	my ($node, $s, $url) = @_;
+	$node->append_conf('postgresql.conf', "cache_ext.redis_url = '$url'");
+	$s->ok('SELECT pg_reload_conf()');
+	wait_until('the new setting', sub { $s->ok('SHOW cache_ext.redis_url') eq $url });
+	redis_answers($s);
 	return;
 }
 

@@ -106,22 +106,12 @@ for my $call ([ 'mget', 'GET', "\$-1\r\n", q{SELECT count(*) FROM cache_ext.mget
 		return "+PONG\r\n" if $_[0] eq 'PING';
 		return ++$seen < 1000 ? '' : $reply x 1000;
 	});
-	use_url($fake->url);
+	use_redis($node, $s, $fake->url);
 	is($s->ok($sql), '1000', "$name of 1,000 keys is one round trip");
 	is($fake->commands($verb), 1000, "$name: of commands with one key");
 	$fake->stop;
 }
-use_url($redis->url);
-
-sub use_url
-{
-	my ($url) = @_;
-	$node->append_conf('postgresql.conf', "cache_ext.redis_url = '$url'");
-	$s->ok('SELECT pg_reload_conf()');
-	wait_until('the new setting', sub { $s->ok('SHOW cache_ext.redis_url') eq $url });
-	wait_until('the breaker to be closed', sub { (refusal($s, 'cache_ext.ping()'))[0] eq 'none' });
-	return;
-}
+use_redis($node, $s, $redis->url);
 
 note '--- counters';
 returns($s, q{cache_ext.incr('c')}, '1');
