@@ -427,6 +427,99 @@ COMMENT ON VIEW cache_ext.delivery IS
 'what committed transactions still have to tell Redis, and how the worker gets on with it';
 
 --
+-- Sessions
+--
+
+CREATE FUNCTION cache_ext.session_create(
+	user_id text,
+	data jsonb DEFAULT '{}',
+	ttl interval DEFAULT '30 min')
+RETURNS text
+AS 'MODULE_PATHNAME', 'cache_ext_session_create'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.session_create(text, jsonb, interval) IS
+'begins a session in Redis and returns its token';
+
+CREATE FUNCTION cache_ext.session_get(token text, slide boolean DEFAULT true)
+RETURNS TABLE(user_id text, data jsonb, created_at timestamptz, expires_at timestamptz)
+AS 'MODULE_PATHNAME', 'cache_ext_session_get'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.session_get(text, boolean) IS
+'the session of a token, whose end it puts off';
+
+CREATE FUNCTION cache_ext.session_update(token text, data jsonb)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'cache_ext_session_update'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.session_update(text, jsonb) IS
+'merges into the data of a session, and tells whether there is one';
+
+CREATE FUNCTION cache_ext.session_rotate(token text)
+RETURNS text
+AS 'MODULE_PATHNAME', 'cache_ext_session_rotate'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.session_rotate(text) IS
+'gives a session a new token, and ends the old one';
+
+CREATE FUNCTION cache_ext.session_destroy(token text)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'cache_ext_session_destroy'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.session_destroy(text) IS
+'ends a session, and tells whether there was one';
+
+CREATE FUNCTION cache_ext.session_destroy_user(user_id text)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'cache_ext_session_destroy_user'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.session_destroy_user(text) IS
+'ends all sessions of a user, and returns how many there were';
+
+CREATE FUNCTION cache_ext.session_list(user_id text)
+RETURNS TABLE(id text, data jsonb, created_at timestamptz, expires_at timestamptz)
+AS 'MODULE_PATHNAME', 'cache_ext_session_list'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.session_list(text) IS
+'the sessions of a user';
+
+--
+-- Rate limits and locks
+--
+
+CREATE FUNCTION cache_ext.rate_limit(
+	key text,
+	max_requests integer,
+	per interval,
+	cost integer DEFAULT 1,
+	fail text DEFAULT 'open',
+	OUT allowed boolean,
+	OUT remaining integer,
+	OUT retry_after interval,
+	OUT reset_after interval)
+AS 'MODULE_PATHNAME', 'cache_ext_rate_limit'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.rate_limit(text, integer, interval, integer, text) IS
+'counts a request in Redis, and tells whether it is within a limit';
+
+CREATE FUNCTION cache_ext.lock(
+	name text,
+	ttl interval,
+	wait interval DEFAULT '0',
+	release_at_end boolean DEFAULT false)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'cache_ext_lock'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.lock(text, interval, interval, boolean) IS
+'takes a lock in Redis that ends by itself, and returns its fencing token, or NULL if another holds it';
+
+CREATE FUNCTION cache_ext.unlock(name text, token bigint)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'cache_ext_unlock'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.unlock(text, bigint) IS
+'ends a lock in Redis, if it is still held with this token';
+
+--
 -- Privileges: nothing to PUBLIC but what runs with the caller's rights
 --
 

@@ -281,9 +281,8 @@ static const reply_class reply_classes[] = {
 	"The key holds a value of another type."},
 };
 
-/* What the server said is anything: printable ASCII is left of it. */
-static char *
-quote(const char *said)
+char *
+cx_application_quote(const char *said)
 {
 	char	   *copy = pnstrdup(said, LONGEST_QUOTE);
 
@@ -305,12 +304,12 @@ raise_refusal(const char *said)
 		if (strlen(class->code) == length && strncmp(class->code, said, length) == 0)
 			ereport(ERROR,
 					(errcode(class->sqlstate),
-					 errmsg("Redis refused: %s", quote(said)),
+					 errmsg("Redis refused: %s", cx_application_quote(said)),
 					 errhint("%s", class->hint)));
 	}
 	ereport(ERROR,
 			(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
-			 errmsg("Redis refused: %s", quote(said))));
+			 errmsg("Redis refused: %s", cx_application_quote(said))));
 }
 
 void

@@ -19,6 +19,7 @@
 /* Kinds of names: the part behind the database's name. */
 #define CX_KIND_VALUE "kv"
 #define CX_KIND_SESSION "session"
+#define CX_KIND_SESSION_USER "session_user"
 #define CX_KIND_LIMIT "limit"
 #define CX_KIND_LOCK "lock"
 #define CX_KIND_ROW "row"
@@ -79,6 +80,9 @@ extern void cx_application_script(cx_script *script, const cx_name *name, int ar
 
 /* The error that tells of the last call, whose status was not CX_REDIS_OK. */
 extern void cx_application_raise(cx_effect effect) pg_attribute_noreturn();
+
+/* What the server said is anything: printable ASCII is left of it, and not too much. */
+extern char *cx_application_quote(const char *said);
 
 /* Raises an error for an error reply. */
 extern void cx_application_check(const cx_redis_reply *reply);

@@ -29,7 +29,17 @@ my @functions = map { my %f; @f{qw(call verb effect replica full)} = @$_; \%f } 
 	[ q{cache_ext.incr('c', 5, '1 hour')}, 'EVALSHA', 'once', 0, 0 ],
 	[ q{cache_ext.del('l')}, 'UNLINK', 'once', 0, 1 ],
 	[ q{cache_ext.del('{l}'::text[], false)}, 'UNLINK', 'once', 0, 1 ],
-	[ q{cache_ext.del_pattern('none*')}, 'SCAN', 'once', 1, 1 ]);
+	[ q{cache_ext.del_pattern('none*')}, 'SCAN', 'once', 1, 1 ],
+	[ q{cache_ext.session_create('u')}, 'SET', 'repeatable', 0, 0 ],
+	[ q{(SELECT count(*) FROM cache_ext.session_get(current_setting('my.token')))}, 'EVALSHA', 'once', 0, 0 ],
+	[ q{(SELECT count(*) FROM cache_ext.session_get(current_setting('my.token'), false))}, 'EVALSHA', 'once', 1, 1 ],
+	[ q{cache_ext.session_update(current_setting('my.token'), '{"a": 1}')}, 'EVALSHA', 'once', 0, 0 ],
+	[ q{cache_ext.session_rotate(cache_ext.session_create('u'))}, 'SET', 'repeatable', 0, 0 ],
+	[ q{cache_ext.session_destroy('x')}, 'EVALSHA', 'once', 0, 1 ],
+	[ q{cache_ext.session_destroy_user('v')}, 'EVALSHA', 'once', 0, 1 ],
+	[ q{(SELECT count(*) FROM cache_ext.session_list('u'))}, 'EVALSHA', 'once', 1, 1 ],
+	[ q{cache_ext.lock('l' || clock_timestamp(), '1 hour')}, 'EVALSHA', 'once', 0, 0 ],
+	[ q{cache_ext.unlock('l', 1)}, 'EVALSHA', 'once', 1, 1 ]);
 
 my $redis = RedisServer->new('faults', tcp => 1);
 my $node = cache_node('faults', $redis);
@@ -46,7 +56,7 @@ sub work
 
 	redis_answers($s);
 	$redis->flush;
-	$s->ok(q{SELECT cache_ext.mset('{k,l}', '{1,2}')});
+	$s->ok(q{SELECT cache_ext.mset('{k,l}', '{1,2}'), set_config('my.token', cache_ext.session_create('u'), false)});
 	for my $function (@functions)
 	{
 		my ($state, $said) = refusal($s, $function->{call});
