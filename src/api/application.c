@@ -17,12 +17,16 @@
 
 #include "base/settings.h"
 #include "base/shmem.h"
+#include "query/json_codec.h"
+#include "redis/batch.h"
 
 #include "commands/dbcommands.h"
 #include "datatype/timestamp.h"
+#include "fmgr.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "portability/instr_time.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
@@ -57,37 +61,51 @@ database_part(void)
 	return part;
 }
 
-static void
-put_prefix(StringInfo name, const char *kind)
-{
-	appendStringInfo(name, "%s:%s:%s:", cx_key_prefix, database_part(), kind);
-}
-
+/* "{key_prefix}:{database}:{kind}:" and the part, without any formatting: mget makes thousands. */
 static cx_name
-name_of(const StringInfoData *built)
+build_name(const char *kind, const char *part, size_t part_length)
 {
-	cx_name		name = {built->data, built->len};
+	const char *words[3];
+	size_t		lengths[lengthof(words)];
+	cx_name		name;
+	char	   *out;
 
+	cx_shmem_require();			/* else there are no settings */
+	words[0] = cx_key_prefix;
+	words[1] = database_part();
+	words[2] = kind;
+	name.length = part_length;
+	for (int i = 0; i < lengthof(words); i++)
+	{
+		lengths[i] = strlen(words[i]);
+		name.length += lengths[i] + 1;
+	}
+	name.data = out = palloc(name.length + 1);
+	for (int i = 0; i < lengthof(words); i++)
+	{
+		memcpy(out, words[i], lengths[i]);
+		out += lengths[i];
+		*out++ = ':';
+	}
+	memcpy(out, part, part_length);
+	out[part_length] = '\0';
 	return name;
 }
 
 cx_name
 cx_application_prefix(const char *kind)
 {
-	StringInfoData name;
-
-	initStringInfo(&name);
-	put_prefix(&name, kind);
-	return name_of(&name);
+	return build_name(kind, "", 0);
 }
 
 cx_name
 cx_application_text(const text *value)
 {
 	char	   *own = text_to_cstring(value);
-	char	   *converted = pg_server_to_any(own, strlen(own), PG_UTF8);
-	cx_name		result = {converted, strlen(converted)};
+	cx_name		result;
 
+	result.data = pg_server_to_any(own, VARSIZE_ANY_EXHDR(value), PG_UTF8);
+	result.length = result.data == own ? VARSIZE_ANY_EXHDR(value) : strlen(result.data);
 	return result;
 }
 
@@ -95,7 +113,6 @@ cx_name
 cx_application_name(const char *kind, const text *key, const char *argument)
 {
 	cx_name		part = cx_application_text(key);
-	StringInfoData name;
 
 	if (part.length == 0)
 		ereport(ERROR,
@@ -106,11 +123,7 @@ cx_application_name(const char *kind, const text *key, const char *argument)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("argument \"%s\" is too long", argument),
 				 errdetail("It has %zu bytes; %d are allowed.", part.length, CX_LONGEST_KEY)));
-
-	initStringInfo(&name);
-	put_prefix(&name, kind);
-	appendBinaryStringInfo(&name, part.data, (int) part.length);
-	return name_of(&name);
+	return build_name(kind, part.data, part.length);
 }
 
 int64
@@ -135,6 +148,66 @@ cx_application_interval(int64 ms)
 
 	interval->time = ms * 1000;
 	return interval;
+}
+
+void
+cx_application_write_json(const Jsonb *value, StringInfo out)
+{
+	int			start = out->len;
+
+	switch (cx_json_write(value, out))
+	{
+		case CX_JSON_OK:
+			break;
+		case CX_JSON_TOO_DEEP:
+			ereport(ERROR,
+					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+					 errmsg("the value is nested too deeply"),
+					 errdetail("Arrays and objects may be nested %d deep.", CX_JSON_MAX_DEPTH)));
+			break;
+		case CX_JSON_MALFORMED:
+		case CX_JSON_UNSUPPORTED:
+			ereport(ERROR,
+					(errcode(ERRCODE_UNTRANSLATABLE_CHARACTER),
+					 errmsg("the value has text that has no form in UTF-8")));
+			break;
+	}
+	if (out->len - start > (int64) cx_max_entry_size * 1024)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("the value is larger than cache_ext.max_entry_size allows"),
+				 errdetail("It takes %d bytes; %lld are allowed.", out->len - start,
+						   (long long) cx_max_entry_size * 1024)));
+}
+
+Jsonb *
+cx_application_read_json(const char *data, size_t length)
+{
+	Jsonb	   *value = NULL;
+
+	switch (cx_json_decode(data, length, &value))
+	{
+		case CX_JSON_OK:
+			break;
+		case CX_JSON_MALFORMED:
+			ereport(ERROR,
+					(errcode(ERRCODE_DATA_CORRUPTED),
+					 errmsg("the value in Redis is not MessagePack")));
+			break;
+		case CX_JSON_TOO_DEEP:
+			ereport(ERROR,
+					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+					 errmsg("the value in Redis is nested too deeply"),
+					 errdetail("Arrays and objects may be nested %d deep.", CX_JSON_MAX_DEPTH)));
+			break;
+		case CX_JSON_UNSUPPORTED:
+			ereport(ERROR,
+					(errcode(ERRCODE_DATA_EXCEPTION),
+					 errmsg("the value in Redis has no form in JSON"),
+					 errdetail("It has an extension or a key of an unknown type, or text that this database can't hold.")));
+			break;
+	}
+	return value;
 }
 
 void
@@ -208,9 +281,8 @@ static const reply_class reply_classes[] = {
 	"The key holds a value of another type."},
 };
 
-/* What the server said is anything: printable ASCII is left of it. */
-static char *
-quote(const char *said)
+char *
+cx_application_quote(const char *said)
 {
 	char	   *copy = pnstrdup(said, LONGEST_QUOTE);
 
@@ -232,12 +304,12 @@ raise_refusal(const char *said)
 		if (strlen(class->code) == length && strncmp(class->code, said, length) == 0)
 			ereport(ERROR,
 					(errcode(class->sqlstate),
-					 errmsg("Redis refused: %s", quote(said)),
+					 errmsg("Redis refused: %s", cx_application_quote(said)),
 					 errhint("%s", class->hint)));
 	}
 	ereport(ERROR,
 			(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
-			 errmsg("Redis refused: %s", quote(said))));
+			 errmsg("Redis refused: %s", cx_application_quote(said))));
 }
 
 void
@@ -284,4 +356,35 @@ cx_application_integer(const cx_redis_reply *reply)
 	if (reply->type != CX_REDIS_INTEGER)
 		cx_application_unexpected();
 	return reply->integer;
+}
+
+void
+cx_application_check_text(const cx_redis_reply *reply)
+{
+	cx_application_check(reply);
+	if (reply->type != CX_REDIS_TEXT)
+		cx_application_unexpected();
+}
+
+PG_FUNCTION_INFO_V1(cache_ext_ping);
+Datum
+cache_ext_ping(PG_FUNCTION_ARGS)
+{
+	cx_batch	batch;
+	cx_redis_reply reply;
+	cx_redis_budget budget;
+	instr_time	start;
+	instr_time	end;
+	Interval   *took = palloc0(sizeof(Interval));
+
+	cx_application_start(&budget);
+	cx_batch_init(&batch, 1, 1);
+	cx_batch_command(&batch, "PING");
+	INSTR_TIME_SET_CURRENT(start);
+	cx_application_call(batch.commands, batch.count, &reply, CX_READS, &budget);
+	INSTR_TIME_SET_CURRENT(end);
+	cx_application_check_text(&reply);
+	INSTR_TIME_SUBTRACT(end, start);
+	took->time = INSTR_TIME_GET_MICROSEC(end);
+	PG_RETURN_INTERVAL_P(took);
 }

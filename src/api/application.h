@@ -12,11 +12,14 @@
 #include "redis/redis.h"
 #include "redis/script.h"
 
+#include "lib/stringinfo.h"
+#include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
 /* Kinds of names: the part behind the database's name. */
 #define CX_KIND_VALUE "kv"
 #define CX_KIND_SESSION "session"
+#define CX_KIND_SESSION_USER "session_user"
 #define CX_KIND_LIMIT "limit"
 #define CX_KIND_LOCK "lock"
 #define CX_KIND_ROW "row"
@@ -31,7 +34,7 @@ typedef struct cx_name
 	size_t		length;
 } cx_name;
 
-/* "{key_prefix}:{database}:{kind}:". */
+/* "{key_prefix}:{database}:{kind}:"; an error if the library is not preloaded. */
 extern cx_name cx_application_prefix(const char *kind);
 
 /*
@@ -47,6 +50,14 @@ extern cx_name cx_application_text(const text *value);
 extern int64 cx_application_ttl_ms(const Interval *ttl, const char *argument);
 
 extern Interval *cx_application_interval(int64 ms);
+
+/*
+ * JSON values as MessagePack (query/json_codec.h), appended to *out, and back.  An error where there
+ * is no such form; one that was written takes max_entry_size at most, since a larger one could not be
+ * read.
+ */
+extern void cx_application_write_json(const Jsonb *value, StringInfo out);
+extern Jsonb *cx_application_read_json(const char *data, size_t length);
 
 /* What a failed call may have left behind. */
 typedef enum cx_effect
@@ -70,11 +81,17 @@ extern void cx_application_script(cx_script *script, const cx_name *name, int ar
 /* The error that tells of the last call, whose status was not CX_REDIS_OK. */
 extern void cx_application_raise(cx_effect effect) pg_attribute_noreturn();
 
+/* What the server said is anything: printable ASCII is left of it, and not too much. */
+extern char *cx_application_quote(const char *said);
+
 /* Raises an error for an error reply. */
 extern void cx_application_check(const cx_redis_reply *reply);
 
 /* The error for a reply that no Redis gives to this command. */
 extern void cx_application_unexpected(void) pg_attribute_noreturn();
+
+/* For a reply that is some text. */
+extern void cx_application_check_text(const cx_redis_reply *reply);
 
 /* The integer in a reply that has to be one. */
 extern int64 cx_application_integer(const cx_redis_reply *reply);

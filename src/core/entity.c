@@ -17,6 +17,7 @@
 #include "postgres.h"
 
 #include "core/entity.h"
+#include "core/lock_release.h"
 
 #include "access/xlog.h"
 #include "port/pg_bswap.h"
@@ -69,12 +70,6 @@ static cx_script remove_script = {
 	"local done = redis.pcall('SET', KEYS[1], '\\129\\168_version\\196\\028' .. ARGV[1], 'PX', ARGV[3])\n"
 	"if done.err then return redis.pcall('UNLINK', KEYS[1]) end\n"
 	"return 1\n"
-};
-
-static cx_script unlock_script = {
-	"local held = redis.pcall('GET', KEYS[1])\n"
-	"if held == ARGV[1] then return redis.pcall('DEL', KEYS[1]) end\n"
-	"return 0\n"
 };
 
 static char *
@@ -239,7 +234,7 @@ cx_entity_remove(const char *key, size_t key_length, bool only_own, const cx_ent
 cx_redis_command *
 cx_entity_unlock(const char *key, size_t key_length, const char *token, size_t token_length)
 {
-	cx_redis_command *command = make_command(&unlock_script, key, key_length, 1);
+	cx_redis_command *command = make_command(&cx_lock_release, key, key_length, 1);
 
 	add_argument(command, token, token_length);
 	return command;
@@ -250,7 +245,7 @@ cx_redis_status
 cx_entity_call(const cx_redis_command *commands, int count, cx_redis_reply *replies,
 			   cx_redis_budget *budget)
 {
-	cx_script  *scripts[] = {&set_script, &remove_script, &unlock_script};
+	cx_script  *scripts[] = {&set_script, &remove_script, &cx_lock_release};
 	cx_redis_status status = cx_redis_call(commands, count, replies, budget);
 	cx_redis_command loads[lengthof(scripts)];
 	cx_redis_reply loaded[lengthof(scripts)];

@@ -44,7 +44,7 @@ extern void cx_outbox_delete(const char *key, size_t key_length);
 
 /*
  * When the top-level transaction ends, in whatever way, and whatever becomes of the subtransaction:
- * deletes the key if it still holds this token (bytes; the whole value).
+ * ends the lock of this key if its holder has this token, a decimal number (core/lock_release.h).
  */
 extern void cx_outbox_unlock(const char *key, size_t key_length, const char *token,
 							 size_t token_length);

@@ -10,6 +10,19 @@
 #include "redis/redis.h"
 
 /*
+ * How scripts on a string begin: v is what stands under the key, false if nothing does; now is
+ * Redis's clock in microseconds, for which a double is good enough until the year 2255.
+ */
+#define CX_SCRIPT_VALUE_AND_NOW \
+	"local v = redis.pcall('GET', KEYS[1])\n" \
+	"if type(v) == 'table' and v.err then return v end\n" \
+	CX_SCRIPT_NOW
+#define CX_SCRIPT_NOW \
+	"local t = redis.pcall('TIME')\n" \
+	"if t.err then return t end\n" \
+	"local now = t[1] * 1000000 + t[2]\n"
+
+/*
  * A script, in static memory: static cx_script add = {"return redis.call(...)"};
  *
  * What it calls, it should call with redis.pcall() and return an error of that as it is: otherwise
