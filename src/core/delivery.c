@@ -457,7 +457,7 @@ settle_refused(const item *one, const cx_redis_reply *refusal, bool *dropped)
 			return true;
 	}
 	cx_delivery_log(reply.data);
-	*dropped = has_code(&reply, "ERR");
+	*dropped = has_code(&reply, "ERR") || has_code(&reply, "WRONGTYPE");
 	return *dropped;
 }
 

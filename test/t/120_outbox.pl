@@ -145,33 +145,44 @@ is(value('k'), 'four', 'what is rolled back is not done');
 is(value('l'), '', 'what is not, is');
 
 note '--- locks';
+# A token, and the time until which it holds the lock.
+my $held = '7 8000000000000000';
+my $released = '7 0';
 sub unlocks
 {
 	my ($name, $expected, $sql) = @_;
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	$client->call('SET', 'lock', 'mine');
+	$client->call('SET', 'lock', $held);
 	$s->query($sql);
 	settled($node);
 	is(value('lock'), $expected, $name);
 	return;
 }
-unlocks('released at commit', undef, "SELECT outbox_unlock('lock', 'mine')");
-unlocks('released at rollback', undef, "BEGIN; SELECT outbox_unlock('lock', 'mine'); ROLLBACK");
-unlocks('released after an error', undef, "BEGIN; SELECT outbox_unlock('lock', 'mine'); SELECT 1/0; COMMIT");
-unlocks('released though its subtransaction was rolled back', undef,
-	"BEGIN; SAVEPOINT a; SELECT outbox_unlock('lock', 'mine'); ROLLBACK TO a; COMMIT");
-unlocks('not if it is another\'s', 'mine', "SELECT outbox_unlock('lock', 'other')");
-$s->ok("BEGIN; SELECT outbox_unlock('lock', 'mine')");
-is(value('lock'), 'mine', 'held as long as the transaction');
+unlocks('released at commit', $released, "SELECT outbox_unlock('lock', '7')");
+unlocks('released at rollback', $released, "BEGIN; SELECT outbox_unlock('lock', '7'); ROLLBACK");
+unlocks('released after an error', $released, "BEGIN; SELECT outbox_unlock('lock', '7'); SELECT 1/0; COMMIT");
+unlocks('released though its subtransaction was rolled back', $released,
+	"BEGIN; SAVEPOINT a; SELECT outbox_unlock('lock', '7'); ROLLBACK TO a; COMMIT");
+unlocks('not if it is another\'s', $held, "SELECT outbox_unlock('lock', '6')");
+$s->ok("BEGIN; SELECT outbox_unlock('lock', '7')");
+is(value('lock'), $held, 'held as long as the transaction');
 my $ended = Session->new($node);
-$ended->ok("BEGIN; SELECT outbox_unlock('lock', 'mine')");
+$ended->ok("BEGIN; SELECT outbox_unlock('lock', '7')");
 $node->safe_psql('postgres', 'SELECT pg_terminate_backend(' . $ended->pid . ')');
-wait_until('released by a session that ends', sub { !defined value('lock') });
+wait_until('released by a session that ends', sub { value('lock') eq $released });
 $s->ok('ROLLBACK');
-$client->call('SET', 'lock', 'mine');
-$s->ok("BEGIN; SELECT outbox_unlock('lock', 'mine'), outbox_set('k', 'done'); COMMIT");
+$client->call('SET', 'lock', $held);
+$s->ok("BEGIN; SELECT outbox_unlock('lock', '7'), outbox_set('k', 'done'); COMMIT");
 settled($node);
 is(value('k'), 'done', 'what a transaction sets is set before its locks are released');
+$client->call('SET', 'lock', 'not a lock');
+$s->ok("BEGIN; SELECT outbox_unlock('lock', '7'); SELECT outbox_set('k', 'after'); COMMIT");
+settled($node);
+is(value('lock'), 'not a lock', 'what is no lock stays');
+is(delivery($s, 'dropped'), 1, 'the message for it is dropped');
+$s->ok("SELECT outbox_set('k', 'later')");
+settled($node);
+is(value('k'), 'later', 'and others go on');
 
 note '--- what is refused';
 like($s->query("SELECT outbox_set(repeat('x', 1025), 'x')"), qr/1025 bytes, at most 1024/, 'long keys');

@@ -311,12 +311,15 @@ set_all();
 all_there('and told anew');
 
 note '--- commits that are not on disk';
-sql("ALTER SYSTEM SET synchronous_commit = off; SELECT pg_reload_conf()");
+# Nobody else writes it to disk for some seconds.
+sql("ALTER SYSTEM SET synchronous_commit = off;\nALTER SYSTEM SET wal_writer_delay = '10s';\nSELECT pg_reload_conf()");
+set_all();
+settled($node);
 set_all();
 settled($node);
 cmp_ok(sql("SELECT pg_current_wal_flush_lsn() - '0/0'::pg_lsn"), '>=', version($redis, 1)->[3],
 	'what Redis is told is on disk');
-sql('ALTER SYSTEM RESET synchronous_commit; SELECT pg_reload_conf()');
+sql("ALTER SYSTEM RESET synchronous_commit;\nALTER SYSTEM RESET wal_writer_delay;\nSELECT pg_reload_conf()");
 
 note '--- Redis refuses';
 set_all();
