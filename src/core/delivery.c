@@ -12,7 +12,9 @@
  *	   transaction to end; the versions say the same, but a key may be gone by then, and its version.
  *	4. A message is over only when Redis has answered, on the connection that showed which Redis it is.
  *	   All may be sent twice; from the first that failed on, all are sent again in their order.
- *	5. A commit is told only when its record is on disk: no crash takes back what Redis knows.
+ *	5. What a Redis that has lost its memory since may have been told is not told again: it may have been
+ *	   told of something newer too, which comes only later.  Readers ask the table instead.
+ *	6. A commit is told only when its record is on disk: no crash takes back what Redis knows.
  *
  * One process, so no locks but those of the modules it uses.  Memory: a context that each batch resets.
  */
@@ -81,6 +83,7 @@ typedef struct item
 	const cx_message *message;
 	cx_entity_origin origin;
 	bool		sent;			/* else a sweep covers it */
+	bool		doubtful;		/* invariant 5 */
 } item;
 
 static delivery_state *state = NULL;
@@ -96,6 +99,14 @@ static int	command_count;
 /* The last look at which Redis it is. */
 static uint64 looked_connection = 0;	/* cx_redis_connections() then; 0: none */
 static int64 looked_at = 0;		/* cx_wait_clock() */
+
+/*
+ * Positions in the ring: the end of the batch, up to where messages may have been told without being
+ * over, and up to where to a Redis that has lost its memory since (5).
+ */
+static uint64 batch_end = 0;
+static uint64 told_end = 0;
+static uint64 doubtful_end = 0;
 
 static uint64 sweeps_seen = 0;	/* cx_sweeps_raised() when all were done */
 static int64 pause_until = 0;	/* cx_wait_clock() */
@@ -268,6 +279,7 @@ look_at_redis(void)
 		return false;
 	}
 	cx_era_removed(run_id);
+	doubtful_end = told_end;
 	return true;
 }
 
@@ -336,14 +348,15 @@ make_command(const item *one)
 {
 	const cx_message *message = one->message;
 	const char *value = message->data + message->key_length;
+	bool		has_value = message->has_value && !one->doubtful;
 	cx_redis_command none = {0};
 
 	switch (message->kind)
 	{
 		case CX_MESSAGE_ENTITY:
 			return *cx_entity_set(message->data, message->key_length,
-								  message->has_value ? value : NULL, message->value_length,
-								  message->has_value ? message->ttl_ms : CX_ENTITY_TOMBSTONE_MS,
+								  has_value ? value : NULL, message->value_length,
+								  has_value ? message->ttl_ms : CX_ENTITY_TOMBSTONE_MS,
 								  &one->origin, cx_era_redis_clock() + DELAY_MS);
 		case CX_MESSAGE_SET:
 			return plain_command("SET", message, true);
@@ -358,7 +371,7 @@ make_command(const item *one)
 
 /* Adds what is left of a record; returns the bytes of it. */
 static size_t
-add_record(cx_record *record, size_t bytes)
+add_record(cx_record *record, bool doubtful, size_t bytes)
 {
 	const cx_message *message;
 	uint32		sequence;
@@ -369,6 +382,7 @@ add_record(cx_record *record, size_t bytes)
 		item	   *one = &items[item_count++];
 
 		one->record = record;
+		one->doubtful = doubtful;
 		one->message = message;
 		one->origin.era = cx_era_begun();
 		one->origin.lsn = cx_record_commit(record);
@@ -400,6 +414,7 @@ fill_batch(void)
 	while (position < end && item_count < BATCH_MESSAGES && bytes < BATCH_BYTES)
 	{
 		cx_record  *record = cx_queue_at(position);
+		bool		doubtful = position < doubtful_end;
 
 		position = cx_record_next(position, record);
 		switch (cx_record_state_of(record))
@@ -417,7 +432,8 @@ fill_batch(void)
 					cx_held_add(held, record);
 				else
 				{
-					bytes = add_record(record, bytes);
+					bytes = add_record(record, doubtful, bytes);
+					batch_end = position;
 					latest = Max(latest, cx_record_commit(record));
 				}
 				break;
@@ -509,16 +525,21 @@ deliver_batch(bool *more)
 		if (cx_entity_call(commands, command_count, replies, &left) != CX_REDIS_OK)
 		{
 			pg_atomic_fetch_add_u64(&state->retried, command_count);
+			if (cx_redis_last_problem()->maybe_done)
+				told_end = Max(told_end, batch_end);
 			return false;
 		}
 		if (cx_redis_connections() != looked_connection)
 		{
 			/* another Redis perhaps: look first, then send all of it again */
+			told_end = Max(told_end, batch_end);
 			pg_atomic_fetch_add_u64(&state->retried, command_count);
 			return true;
 		}
 	}
 	done = end_batch();
+	if (!done)
+		told_end = Max(told_end, batch_end);
 	cx_queue_release();
 	return done;
 }
