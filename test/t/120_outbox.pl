@@ -221,6 +221,7 @@ tells('and without others', q{BEGIN; SET LOCAL cache_ext.stop_write = 'UPDATE t 
 tells('TRUNCATE in PRE_COMMIT', q{BEGIN; SET LOCAL cache_ext.stop_write = 'TRUNCATE t'; UPDATE t SET v = 63; COMMIT},
 	1, '', 2, '');
 $s->ok('INSERT INTO t VALUES (1, 1), (2, 2)');
+settled($node);
 $client->call('DEL', "${row}1");
 tells('an error in PRE_COMMIT', q{BEGIN; SET LOCAL cache_ext.stop_write = 'SELECT 1/0'; UPDATE t SET v = 64; COMMIT},
 	1, undef, 2, 2);
