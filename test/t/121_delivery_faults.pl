@@ -359,6 +359,17 @@ client()->call('SCRIPT', 'FLUSH');
 set_all();
 all_there('scripts that were forgotten are loaded');
 
+note '--- many sweeps';
+# Messages have their turn in between.
+my $truncating = Session->new($node);
+$truncating->send(q{DO $$BEGIN FOR i IN 1 .. 300 LOOP TRUNCATE t; INSERT INTO t VALUES (1, i); COMMIT; END LOOP; END$$});
+$truncating->finish;
+set_all();
+all_there('after many');
+$truncating->close;
+sql('TRUNCATE t; INSERT INTO t SELECT i, i FROM generate_series(1, 10) i');
+all_there('and others');
+
 note '--- without redis_url';
 my $url = $redis->url;
 sql("ALTER SYSTEM SET cache_ext.redis_url = ''; SELECT pg_reload_conf()");
