@@ -246,10 +246,19 @@ ask_redis(char run_id[CX_RUN_ID_LENGTH], int64 *clock_ms)
 	return true;
 }
 
+/* The last version before an LSN: what is read or changed at it is newer than what is removed. */
+static cx_entity_origin
+just_before(XLogRecPtr lsn)
+{
+	cx_entity_origin origin = {cx_era_begun(), lsn - 1, PG_UINT32_MAX};
+
+	return origin;
+}
+
 static bool
 remove_all_older(XLogRecPtr lsn)
 {
-	cx_entity_origin origin = {cx_era_begun(), lsn, 0};
+	cx_entity_origin origin = just_before(lsn);
 	char	   *pattern = psprintf("%s:*:row:*", cx_key_prefix);
 
 	return cx_removal_run(pattern, strlen(pattern), true, &origin);
@@ -299,16 +308,18 @@ do_sweeps(void)
 	uint64		raised = cx_sweeps_raised();
 	char		pattern[CX_OUTBOX_MAX_KEY];
 	size_t		length;
-	cx_entity_origin origin = {cx_era_begun(), InvalidXLogRecPtr, 0};
+	cx_entity_origin origin;
+	XLogRecPtr	lsn;
 	int			index = -1;
 
-	while (cx_sweeps_next(&index, pattern, &length, &origin.lsn))
+	while (cx_sweeps_next(&index, pattern, &length, &lsn))
 	{
 		begin_doing(DOING_REMOVING);
-		if (!(length == 0 ? remove_all_older(origin.lsn) :
+		origin = just_before(lsn);
+		if (!(length == 0 ? remove_all_older(lsn) :
 			  cx_removal_run(pattern, length, false, &origin)))
 			return false;
-		cx_sweeps_done(index, origin.lsn);
+		cx_sweeps_done(index, lsn);
 	}
 	sweeps_seen = raised;
 	sweeps_position = position;
@@ -539,12 +550,12 @@ deliver_batch(bool *more)
 			pg_atomic_fetch_add_u64(&state->retried, command_count);
 			if (cx_redis_last_problem()->maybe_done)
 				told_end = Max(told_end, batch_end);
+			looked_connection = 0;
 			return false;
 		}
 		if (cx_redis_connections() != looked_connection)
 		{
 			/* another Redis perhaps: look first, then send all of it again */
-			told_end = Max(told_end, batch_end);
 			pg_atomic_fetch_add_u64(&state->retried, command_count);
 			return true;
 		}
