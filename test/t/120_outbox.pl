@@ -418,7 +418,7 @@ tells('prepared and committed', "BEGIN; UPDATE t SET v = 81 WHERE id = 1; PREPAR
 	1, '', 2, '');
 tells('later changes', 'UPDATE t SET v = 82', 1, 82, 2, 82);
 tells('prepared with a late change',
-	q{BEGIN; SELECT txid_current(), outbox_entity('cache_ext:db:row:u:*', 'cache_ext:db:row:u:9', NULL); SET LOCAL cache_ext.stop_write = 'UPDATE t SET v = 83'; }
+	q{BEGIN; SELECT txid_current(), outbox_entity('cache_ext:db:row:w:*', 'cache_ext:db:row:w:9', NULL); SET LOCAL cache_ext.stop_write = 'UPDATE t SET v = 83'; }
 	. q{PREPARE TRANSACTION 'p'; COMMIT PREPARED 'p'}, 1, '', 2, '');
 $s->ok("UPDATE t SET v = 84; BEGIN; UPDATE t SET v = 85; PREPARE TRANSACTION 'p'");
 settled($node);
