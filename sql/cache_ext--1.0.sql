@@ -537,5 +537,4 @@ GRANT EXECUTE ON FUNCTION cache_ext.explain(text, text[], text) TO PUBLIC;
 GRANT EXECUTE ON FUNCTION cache_ext.stats() TO PUBLIC;
 GRANT EXECUTE ON FUNCTION cache_ext.track_statement() TO PUBLIC;
 GRANT EXECUTE ON FUNCTION cache_ext.track_row() TO PUBLIC;
-GRANT EXECUTE ON FUNCTION cache_ext.entity_row() TO PUBLIC;
 GRANT SELECT ON cache_ext.stats TO PUBLIC;

@@ -35,6 +35,22 @@
 /* The longest part of an error reply that a message repeats. */
 #define LONGEST_QUOTE 200
 
+static char *
+encode_database(const char *name)
+{
+	StringInfoData encoded;
+
+	initStringInfo(&encoded);
+	for (const char *c = name; *c != '\0'; c++)
+	{
+		if (strchr("%:{}", *c) != NULL)
+			appendStringInfo(&encoded, "%%%02X", (unsigned char) *c);
+		else
+			appendStringInfoChar(&encoded, *c);
+	}
+	return encoded.data;
+}
+
 /* A database can't be renamed while somebody is connected to it. */
 static const char *
 database_part(void)
@@ -44,26 +60,17 @@ database_part(void)
 	if (part == NULL)
 	{
 		char	   *name = get_database_name(MyDatabaseId);
-		StringInfoData encoded;
 
 		if (name == NULL)
 			elog(ERROR, "cache lookup failed for database %u", MyDatabaseId);
-		initStringInfo(&encoded);
-		for (const char *c = name; *c != '\0'; c++)
-		{
-			if (strchr("%:{}", *c) != NULL)
-				appendStringInfo(&encoded, "%%%02X", (unsigned char) *c);
-			else
-				appendStringInfoChar(&encoded, *c);
-		}
-		part = MemoryContextStrdup(TopMemoryContext, encoded.data);
+		part = MemoryContextStrdup(TopMemoryContext, encode_database(name));
 	}
 	return part;
 }
 
 /* "{key_prefix}:{database}:{kind}:" and the part, without any formatting: mget makes thousands. */
 static cx_name
-build_name(const char *kind, const char *part, size_t part_length)
+build_name(const char *database, const char *kind, const char *part, size_t part_length)
 {
 	const char *words[3];
 	size_t		lengths[lengthof(words)];
@@ -72,7 +79,7 @@ build_name(const char *kind, const char *part, size_t part_length)
 
 	cx_shmem_require();			/* else there are no settings */
 	words[0] = cx_key_prefix;
-	words[1] = database_part();
+	words[1] = database;
 	words[2] = kind;
 	name.length = part_length;
 	for (int i = 0; i < lengthof(words); i++)
@@ -95,7 +102,13 @@ build_name(const char *kind, const char *part, size_t part_length)
 cx_name
 cx_application_prefix(const char *kind)
 {
-	return build_name(kind, "", 0);
+	return build_name(database_part(), kind, "", 0);
+}
+
+cx_name
+cx_application_prefix_of(const char *database, const char *kind)
+{
+	return build_name(encode_database(database), kind, "", 0);
 }
 
 cx_name
@@ -123,7 +136,7 @@ cx_application_name(const char *kind, const text *key, const char *argument)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("argument \"%s\" is too long", argument),
 				 errdetail("It has %zu bytes; %d are allowed.", part.length, CX_LONGEST_KEY)));
-	return build_name(kind, part.data, part.length);
+	return build_name(database_part(), kind, part.data, part.length);
 }
 
 int64

@@ -36,6 +36,7 @@ typedef struct cx_name
 
 /* "{key_prefix}:{database}:{kind}:"; an error if the library is not preloaded. */
 extern cx_name cx_application_prefix(const char *kind);
+extern cx_name cx_application_prefix_of(const char *database, const char *kind);
 
 /*
  * That and the user's key, in UTF-8.  Raises an error for an empty key, one that is too long, and

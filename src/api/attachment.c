@@ -21,6 +21,7 @@
 #include "api/attachment.h"
 #include "base/settings.h"
 #include "base/shmem.h"
+#include "core/era.h"
 #include "query/tracked.h"
 
 #include "access/genam.h"
@@ -452,21 +453,34 @@ cx_attachment_sweep(Oid relation)
 	table_close(triggers, AccessShareLock);
 }
 
-void
-cx_attachment_sweep_database(void)
+static void
+sweep_prefix(cx_name prefix)
 {
 	StringInfoData pattern;
 	cx_outbox_target target = {0};
 
-	if (!OidIsValid(cx_attachment_function()))
-		return;
 	initStringInfo(&pattern);
-	append_prefix(&pattern, true);
+	cx_key_template_quote_glob(prefix.data, prefix.length, &pattern);
 	appendStringInfoChar(&pattern, '*');
 	target.pattern = pattern.data;
 	target.pattern_length = pattern.len;
 	cx_outbox_sweep(&target);
 	pfree(pattern.data);
+}
+
+void
+cx_attachment_sweep_database(void)
+{
+	if (OidIsValid(cx_attachment_function()))
+		sweep_prefix(cx_application_prefix(CX_KIND_ROW));
+}
+
+/* Whether the extension is installed there can't be told from here. */
+void
+cx_attachment_sweep_other_database(const char *database)
+{
+	if (cx_era_in_use())
+		sweep_prefix(cx_application_prefix_of(database, CX_KIND_ROW));
 }
 
 void

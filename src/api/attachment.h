@@ -82,6 +82,9 @@ extern bool cx_attachment_key_of(const cx_attachment *attachment, const Datum *v
 extern void cx_attachment_sweep(Oid relation);
 extern void cx_attachment_sweep_database(void);
 
+/* The same of another database, which is dropped or gets another name. */
+extern void cx_attachment_sweep_other_database(const char *database);
+
 /*
  * Templates that are in use in the database: calls the function with each attachment's relation and
  * template until one returns false.

@@ -508,6 +508,13 @@ run_definition(const utility_call *call)
 		case T_GrantRoleStmt:
 			cx_dirty_mark_global();
 			break;
+		case T_DropdbStmt:
+			cx_attachment_sweep_other_database(((DropdbStmt *) command)->dbname);
+			break;
+		case T_RenameStmt:
+			if (((RenameStmt *) command)->renameType == OBJECT_DATABASE)
+				cx_attachment_sweep_other_database(((RenameStmt *) command)->subname);
+			break;
 		case T_AlterTableStmt:
 			detached_from = before_alter_table((AlterTableStmt *) command);
 			break;

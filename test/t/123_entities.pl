@@ -73,6 +73,27 @@ is_deeply([ @$map{qw(tz ar ts d t)} ], [ 'infinity', '[0:1]={1,2}', '-infinity',
 $map = entity($client, 'a:4');
 is_deeply([ @$map{qw(tz ar ts d)} ], [ instant(pack('N q>', 500_000_000, -315619200)), [], '0044-03-15T00:00:00 BC', '0044-03-15 BC' ], 'old dates');
 
+note '--- other encodings';
+for my $case ([ 'LATIN1', '\\xe9', "\xc3\xa9" ], [ 'EUC_JP', '\\xc6fc', "\xe6\x97\xa5" ], [ 'SQL_ASCII', '\\xc3a9', "\xc3\xa9" ])
+{
+	my ($encoding, $bytes, $utf8) = @$case;
+	my $name = lc $encoding;
+	$node->safe_psql('postgres', "CREATE DATABASE $name ENCODING '$encoding' LOCALE 'C' TEMPLATE template0");
+	$node->safe_psql($name, "CREATE EXTENSION cache_ext; CREATE TABLE e (id text PRIMARY KEY, v text);
+		SELECT cache_ext.attach('e', 'e:{id}', 'write_through');
+		INSERT INTO e SELECT t, t FROM convert_from('$bytes', '$encoding') t");
+	all_delivered($node);
+	my $stored = $client->call('GET', "cache_ext:$name:row:e:$utf8");
+	is(decode_map($stored)->{v}, $utf8, "$encoding: text is UTF-8, in the key too");
+	my $same = "SELECT cache_ext.row(NULL::e, id) *= e FROM e";
+	is($node->safe_psql($name, "$same; $same"), "t\nt", 'and comes back');
+	next if $encoding ne 'SQL_ASCII';
+	$node->safe_psql($name, q{UPDATE e SET v = convert_from('\xff', 'SQL_ASCII')});
+	all_delivered($node);
+	is_deeply(decode_map($client->call('GET', "cache_ext:$name:row:e:$utf8"))->{v}, bin("\xff"), 'what is no UTF-8 is bin');
+	is($node->safe_psql($name, "$same; $same"), "t\nt", 'and comes back');
+}
+
 note '--- ways to change a row';
 $s->ok(<<'EOS');
 CREATE TABLE t (id int PRIMARY KEY, v text, secret text);
