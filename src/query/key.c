@@ -18,6 +18,7 @@
 #include "catalog/namespace.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "optimizer/cost.h"
 #include "parser/parse_expr.h"
 #include "parser/parser.h"
 #include "pgtime.h"
@@ -32,7 +33,7 @@
 #include "utils/xml.h"
 
 /* Whatever changes in this file, or in what a fingerprint covers, takes a new one. */
-#define KEY_FORMAT 2
+#define KEY_FORMAT 3
 
 static void
 put_uint32(StringInfo out, uint32 value)
@@ -126,12 +127,34 @@ temporary_schema(void)
 	return tables;
 }
 
+/*
+ * The ways that the planner may take: another plan gives rows in another order where no ORDER BY says
+ * which, takes others for a LIMIT without one, and adds floats up in another order.
+ */
+static int32
+plan_settings(void)
+{
+	const bool	allowed[] = {
+		enable_seqscan, enable_indexscan, enable_indexonlyscan, enable_bitmapscan, enable_tidscan,
+		enable_sort, enable_incremental_sort, enable_hashagg, enable_nestloop, enable_material,
+		enable_memoize, enable_mergejoin, enable_hashjoin, enable_gathermerge,
+		enable_partitionwise_join, enable_partitionwise_aggregate, enable_parallel_append,
+		enable_parallel_hash, enable_partition_pruning
+	};
+	int32		bits = 0;
+
+	for (int i = 0; i < lengthof(allowed); i++)
+		bits |= (int32) allowed[i] << i;
+	return bits;
+}
+
 static void
 put_settings(StringInfo out)
 {
 	int32		numbers[] = {DateStyle, DateOrder, IntervalStyle, extra_float_digits, bytea_output,
 							 xmlbinary, xmloption, pg_get_client_encoding(), Array_nulls,
-							 quote_all_identifiers, GinFuzzySearchLimit};
+							 quote_all_identifiers, GinFuzzySearchLimit,
+							 plan_settings()};
 
 	appendBinaryStringInfo(out, (char *) numbers, sizeof(numbers));
 	put_text(out, pg_get_timezone_name(session_timezone));
