@@ -55,6 +55,7 @@ typedef struct cx_execution
 	bool		stale;			/* not exact: max_staleness allowed it */
 	TimestampTz created;
 	TimestampTz expires;		/* of a fill's entry too */
+	TimestampTz looked_up;		/* when an entry was last found */
 	uint64		row_count;
 	cx_local_pin *pin;
 	const char *body;			/* MinimalTuples, each on a MAXALIGN boundary */

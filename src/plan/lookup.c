@@ -115,6 +115,7 @@ is_valid(cx_execution *execution, const cx_stamp *stamp, TimestampTz created, Ti
 		return false;
 
 	verdict = cx_clock_check(stamp, execution->slots, execution->slot_count);
+	execution->looked_up = now;
 	execution->created = created;
 	execution->expires = expires;
 	execution->stale = false;
@@ -330,7 +331,7 @@ static bool
 refreshes_ahead(cx_execution *execution)
 {
 	double		cost_us = cx_account_miss_us(execution->account);
-	double		left_us = execution->expires - GetCurrentTimestamp();
+	double		left_us = execution->expires - execution->looked_up;
 
 	/* -ln(x) is practically never above 20 */
 	if (cost_us <= 0 || left_us > 20 * cost_us || cx_flight_wait == 0 || cx_fill_has_written())
