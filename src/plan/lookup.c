@@ -312,14 +312,20 @@ join_flight(cx_execution *execution)
 }
 
 void
-cx_execution_end_flight(cx_execution *execution)
+cx_execution_end_flight_here(cx_execution *execution)
 {
-	if (execution->lease != NULL)
-		cx_lease_end(execution->lease, &execution->budget);
 	if (execution->flight != NULL)
 		cx_flight_end(execution->flight);
-	execution->lease = NULL;
 	execution->flight = NULL;
+}
+
+void
+cx_execution_end_flight(cx_execution *execution)
+{
+	cx_execution_end_flight_here(execution);
+	if (execution->lease != NULL)
+		cx_lease_end(execution->lease, &execution->budget);
+	execution->lease = NULL;
 }
 
 /*
@@ -405,7 +411,10 @@ cx_execution_decide(cx_execution *execution, bool peek)
 	cx_prepared_settle_start();
 
 	execution->outcome = CX_OUTCOME_NOT_FILLED;
-	cx_redis_budget_start(&execution->budget);
+	if (execution->request.missed)
+		execution->budget = execution->request.budget;
+	else
+		cx_redis_budget_start(&execution->budget);
 	if (find(execution, peek))
 		execution->outcome = CX_OUTCOME_HIT;
 	else if (!peek && !execution->request.only_hit && execution->reason == NULL)

@@ -176,7 +176,7 @@ plan_known(cx_known *known, Query *query, const char *query_string, int cursor_o
 	if (is_dear_enough(cx_known_cost(known), options) && !cx_nesting_explained())
 	{
 		plan = cx_known_plan(known, query, cursor_options, params != NULL, options);
-		if (plan != NULL && cx_scan_foresee(plan, params))
+		if (plan != NULL && cx_scan_foresee(plan, params, &options->missed))
 			return plan;
 	}
 	options->generation = cx_generation_now();
@@ -207,7 +207,8 @@ plan_statement(Query *query, const char *query_string, int cursor_options, Param
 }
 
 PlannedStmt *
-cx_planner_plan_after_all(const PlannedStmt *plan, const char *query_string, ParamListInfo params)
+cx_planner_plan_after_all(const PlannedStmt *plan, const char *query_string, ParamListInfo params,
+						  uint64 missed)
 {
 	cx_wrap_options options = *cx_wrap_options_of(plan);
 	int			cursor_options;
@@ -215,6 +216,7 @@ cx_planner_plan_after_all(const PlannedStmt *plan, const char *query_string, Par
 	const char *refused;
 
 	options.generation = cx_generation_now();
+	options.missed = missed;
 	return plan_and_wrap(query, query_string, cursor_options, params,
 						 cx_statement_analyze(query, false, &refused), &options);
 }
