@@ -102,9 +102,10 @@ cx_name
 cx_application_text(const text *value)
 {
 	char	   *own = text_to_cstring(value);
-	char	   *converted = pg_server_to_any(own, VARSIZE_ANY_EXHDR(value), PG_UTF8);
-	cx_name		result = {converted, converted == own ? VARSIZE_ANY_EXHDR(value) : strlen(converted)};
+	cx_name		result;
 
+	result.data = pg_server_to_any(own, VARSIZE_ANY_EXHDR(value), PG_UTF8);
+	result.length = result.data == own ? VARSIZE_ANY_EXHDR(value) : strlen(result.data);
 	return result;
 }
 

@@ -22,6 +22,7 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "lib/stringinfo.h"
+#include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
@@ -106,7 +107,8 @@ get_wanted(const cx_name *names, bool *wanted, int count, const char *field, Jso
 		}
 		cx_application_check(reply);
 		if (reply->type == CX_REDIS_TEXT)
-			values[i] = field != NULL ? number_json(counter_of(reply)) : cx_application_read_json(reply->data, reply->length);
+			values[i] = field != NULL ? number_json(counter_of(reply)) :
+				cx_application_read_json(reply->data, reply->length);
 		else if (reply->type != CX_REDIS_NIL)
 			cx_application_unexpected();
 		wanted[i] = false;
@@ -210,6 +212,7 @@ cache_ext_set(PG_FUNCTION_ARGS)
 	cx_application_start(&budget);
 	if (PG_GETARG_BOOL(3))
 	{
+		PreventCommandDuringRecovery("cache_ext.set() at commit");
 		cx_outbox_set(name.data, name.length, value.data, value.len, ttl_ms);
 		PG_RETURN_BOOL(true);
 	}

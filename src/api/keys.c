@@ -134,6 +134,7 @@ cache_ext_del_at_commit(PG_FUNCTION_ARGS)
 
 	if (!PG_GETARG_BOOL(1))
 		PG_RETURN_INT64(remove_keys(names, count));
+	PreventCommandDuringRecovery("cache_ext.del() at commit");
 	cx_application_start(&budget);
 	for (int i = 0; i < count; i++)
 	{

@@ -413,7 +413,8 @@ $app->close;
 
 note '--- databases and encodings';
 $s->ok(q{CREATE DATABASE "a*:b{%}"});
-$s->ok('CREATE DATABASE "axb"');
+$s->ok('CREATE DATABASE "a[x]*b"');
+$s->ok('CREATE DATABASE "axxb"');
 $s->ok(q{CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0});
 $s->ok(q{CREATE DATABASE bytes ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0});
 my %other = map {
@@ -421,13 +422,14 @@ my %other = map {
 	$session->ok('CREATE EXTENSION cache_ext');
 	create_result_of($session);
 	($_ => $session);
-} 'a*:b{%}', 'axb', 'latin', 'bytes';
+} 'a*:b{%}', 'a[x]*b', 'axxb', 'latin', 'bytes';
 $redis->flush;
 returns($other{$_}, q{cache_ext.set('k', '1')}, 'true', "database $_") for sort keys %other;
-is(join(' ', $redis->keys), 'cache_ext:a*%3Ab%7B%25%7D:kv:k cache_ext:axb:kv:k cache_ext:bytes:kv:k cache_ext:latin:kv:k',
-	'their names');
-returns($other{'a*:b{%}'}, q{cache_ext.del_pattern('*')}, '1', 'a pattern stays in its database');
-is(join(' ', $redis->keys), 'cache_ext:axb:kv:k cache_ext:bytes:kv:k cache_ext:latin:kv:k', 'the others are there');
+is(join(' ', $redis->keys), 'cache_ext:a*%3Ab%7B%25%7D:kv:k cache_ext:a[x]*b:kv:k cache_ext:axxb:kv:k'
+	. ' cache_ext:bytes:kv:k cache_ext:latin:kv:k', 'their names');
+returns($other{'a[x]*b'}, q{cache_ext.del_pattern('*')}, '1', 'a pattern stays in its database');
+returns($other{'a*:b{%}'}, q{cache_ext.del_pattern('*')}, '1', 'whatever its name');
+is(join(' ', $redis->keys), 'cache_ext:axxb:kv:k cache_ext:bytes:kv:k cache_ext:latin:kv:k', 'the others are there');
 
 my $latin = $other{latin};
 $latin->ok(q{SET client_encoding = 'UTF8'});

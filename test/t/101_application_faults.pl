@@ -41,7 +41,7 @@ my @functions = map { my %f; @f{qw(call verb effect replica full)} = @$_; \%f } 
 	[ q{cache_ext.lock('l' || clock_timestamp(), '1 hour')}, 'EVALSHA', 'once', 0, 0 ],
 	[ q{cache_ext.unlock('l', 1)}, 'EVALSHA', 'once', 1, 1 ]);
 
-my $redis = RedisServer->new('faults');
+my $redis = RedisServer->new('faults', tcp => 1);
 my $node = cache_node('faults', $redis);
 my $s = Session->new($node);
 my $control = Session->new($node);
@@ -79,12 +79,15 @@ is($s->ok(q{BEGIN; SELECT result_of('cache_ext.get(''k'')') ~ '^08006'; COMMIT})
 $redis->start;
 work('started again');
 
+# Over TCP, where what is written to such a connection just vanishes.
 note '--- connections that were closed meanwhile';
+use_redis($node, $s, $redis->tcp_url);
 for my $function (@functions)
 {
 	$redis->cli('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
 	is((refusal($s, $function->{call}))[0], 'none', "closed by Redis before: $function->{call}");
 }
+use_redis($node, $s, $redis->url);
 
 note '--- slow';
 $s->ok(q{SET cache_ext.redis_timeout = '50ms'});

@@ -4,6 +4,7 @@ use warnings;
 
 use Application;
 use CacheTest;
+use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use RedisServer;
 use Resp;
@@ -11,7 +12,7 @@ use Session;
 use Test::More;
 
 my $redis = RedisServer->new('commit');
-my $node = cache_node('commit', $redis, 'max_prepared_transactions = 10', 'cache_ext.delivery_memory = 1MB');
+my $node = cache_node([ 'commit', allows_streaming => 1 ], $redis, 'max_prepared_transactions = 10', 'cache_ext.delivery_memory = 1MB');
 my $s = Session->new($node);
 create_result_of($s);
 $s->ok('CREATE TABLE t (id int PRIMARY KEY DEFERRABLE INITIALLY DEFERRED)');
@@ -148,5 +149,17 @@ reset_keys();
 	settled();
 	is($s->ok(q{SELECT string_agg(value::text, ' ') FROM cache_ext.mget('{s0,s1,s2,s3}')}), '25 25 25 25', 'each session has its last commit');
 }
+
+note '--- a standby';
+$node->backup('base');
+my $standby = PostgreSQL::Test::Cluster->new('standby');
+$standby->init_from_backup($node, 'base', has_streaming => 1);
+$standby->start;
+my $other = Session->new($standby);
+returns($other, q{cache_ext.set('a', '"standby"')}, 'true', 'at once');
+returns($other, q{cache_ext.get('a')}, '"standby"');
+refuses($other, q{cache_ext.set('a', '1', at_commit => true)}, '25006', 'no commit to wait for');
+refuses($other, q{cache_ext.del('{a}'::text[], true)}, '25006', 'nor for del');
+returns($s, q{cache_ext.get('a')}, '"standby"', 'the primary sees the same');
 
 done_testing();
