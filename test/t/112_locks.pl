@@ -154,6 +154,11 @@ for my $wait ('-1 us', '-1 s', '8 d', '1 month', '178000000 years', '-178000000 
 {
 	like(lock("'n', '1 s', '$wait'"), qr/^ERROR:  argument "wait" is out of range/, "wait $wait");
 }
+for my $text ('infinity', '-infinity', '')
+{
+	like(lock("'n', '$text'"), qr/^ERROR/, "ttl $text");
+	like(lock("'n', '1 s', '$text'"), qr/^ERROR/, "wait $text");
+}
 like(lock(q('longest', '36500 d', '7 d')), qr/^\d+$/, 'the longest times');
 is($client->call('GET', key('longest')) =~ /^(\d+) (\d+)$/ && $2 - $1, 36500 * 86_400_000_000, 'are exact');
 for my $function (q(lock(%s, '1 s')), q(unlock(%s, 1)))
