@@ -119,6 +119,105 @@ SELECT pg_catalog.pg_extension_config_dump('cache_ext.allowed_functions', '');
 GRANT SELECT ON cache_ext.allowed_functions TO PUBLIC;
 
 --
+-- Redis for applications: keys and values
+--
+
+CREATE FUNCTION cache_ext.get(key text)
+RETURNS jsonb
+AS 'MODULE_PATHNAME', 'cache_ext_get'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.get(text) IS
+'value of a key in Redis; NULL if there is none';
+
+CREATE FUNCTION cache_ext.mget(keys text[])
+RETURNS TABLE (key text, value jsonb)
+AS 'MODULE_PATHNAME', 'cache_ext_mget'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.mget(text[]) IS
+'values of keys in Redis, in their order, in one round trip';
+
+CREATE FUNCTION cache_ext.set(
+	key text,
+	value jsonb,
+	ttl interval DEFAULT NULL,
+	at_commit boolean DEFAULT false)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'cache_ext_set'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.set(text, jsonb, interval, boolean) IS
+'sets a key in Redis, at once or when the transaction commits';
+
+CREATE FUNCTION cache_ext.mset(keys text[], vals jsonb[], ttl interval DEFAULT NULL)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'cache_ext_mset'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.mset(text[], jsonb[], interval) IS
+'sets keys in Redis in one round trip; returns how many';
+
+CREATE FUNCTION cache_ext.set_nx(key text, value jsonb, ttl interval DEFAULT NULL)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'cache_ext_set_nx'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.set_nx(text, jsonb, interval) IS
+'sets a key in Redis unless it exists; false if it does';
+
+CREATE FUNCTION cache_ext.incr(key text, by bigint DEFAULT 1, ttl interval DEFAULT NULL)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'cache_ext_incr'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.incr(text, bigint, interval) IS
+'adds to a counter in Redis and returns the sum; ttl is for a new one';
+
+CREATE FUNCTION cache_ext.del(VARIADIC keys text[])
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'cache_ext_del'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.del(text[]) IS
+'removes keys from Redis; returns how many there were';
+
+CREATE FUNCTION cache_ext.del(keys text[], at_commit boolean)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'cache_ext_del_at_commit'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.del(text[], boolean) IS
+'removes keys from Redis when the transaction commits; returns how many it will try';
+
+CREATE FUNCTION cache_ext.del_pattern(pattern text)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'cache_ext_del_pattern'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.del_pattern(text) IS
+'removes all keys from Redis that match a glob pattern; returns how many';
+
+CREATE FUNCTION cache_ext.exists(key text)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'cache_ext_exists'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.exists(text) IS
+'is there such a key in Redis?';
+
+CREATE FUNCTION cache_ext.expire(key text, ttl interval)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'cache_ext_expire'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.expire(text, interval) IS
+'sets after which time a key in Redis expires; false if there is none';
+
+CREATE FUNCTION cache_ext.ttl(key text)
+RETURNS interval
+AS 'MODULE_PATHNAME', 'cache_ext_ttl'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.ttl(text) IS
+'time after which a key in Redis expires; NULL if it does not or there is none';
+
+CREATE FUNCTION cache_ext.ping()
+RETURNS interval
+AS 'MODULE_PATHNAME', 'cache_ext_ping'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.ping() IS
+'time that Redis takes to answer; an error if it does not';
+
+--
 -- Tracking
 --
 
@@ -177,6 +276,61 @@ CREATE VIEW cache_ext.tracked AS
 		 cache_ext.tracked(t.relation) s;
 COMMENT ON VIEW cache_ext.tracked IS
 'the tables that have triggers of track, and what keeps queries of them from being cached';
+
+--
+-- Entities
+--
+
+CREATE FUNCTION cache_ext.entity_row()
+RETURNS trigger
+AS 'MODULE_PATHNAME', 'cache_ext_entity_row'
+LANGUAGE C;
+COMMENT ON FUNCTION cache_ext.entity_row() IS
+'trigger of attached tables: notes which keys in Redis a change of a row concerns';
+
+CREATE FUNCTION cache_ext.attach(
+	relation regclass,
+	key text,
+	mode text,
+	columns name[] DEFAULT NULL,
+	ttl interval DEFAULT NULL,
+	on_redis_down text DEFAULT 'proceed')
+RETURNS void
+AS 'MODULE_PATHNAME', 'cache_ext_attach'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.attach(regclass, text, text, name[], interval, text) IS
+'keeps a key in Redis right for each row of a table: removes it, or sets it to the row, when the row changes';
+
+CREATE FUNCTION cache_ext.detach(relation regclass, key text DEFAULT NULL)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'cache_ext_detach'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.detach(regclass, text) IS
+'takes attach back, of one key or of all, and removes their keys; returns how many attachments there were';
+
+CREATE FUNCTION cache_ext.attached(
+	relation regclass,
+	OUT key text,
+	OUT mode text,
+	OUT columns name[],
+	OUT ttl interval,
+	OUT on_redis_down text,
+	OUT pattern text,
+	OUT problem text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'cache_ext_attached'
+LANGUAGE C STABLE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.attached(regclass) IS
+'how a table is attached: behind the view attached';
+
+CREATE VIEW cache_ext.attached AS
+	SELECT t.relation, a.key, a.mode, a.columns, a.ttl, a.on_redis_down, a.pattern, a.problem
+	FROM (SELECT DISTINCT g.tgrelid::regclass AS relation
+		  FROM pg_catalog.pg_trigger g
+		  WHERE g.tgfoid = 'cache_ext.entity_row'::regproc AND g.tgparentid = 0) t,
+		 cache_ext.attached(t.relation) a;
+COMMENT ON VIEW cache_ext.attached IS
+'the tables whose rows have keys in Redis, and what keeps them from having any';
 
 --
 -- Watching
@@ -252,6 +406,119 @@ LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION cache_ext.reset_statements() IS
 'forgets what the view statements shows';
 
+CREATE FUNCTION cache_ext.delivery(
+	OUT worker text,
+	OUT backlog bigint,
+	OUT oldest_age interval,
+	OUT memory_size bigint,
+	OUT memory_used bigint,
+	OUT sweeps_pending integer,
+	OUT delivered bigint,
+	OUT retried bigint,
+	OUT dropped bigint,
+	OUT generation bigint)
+AS 'MODULE_PATHNAME', 'cache_ext_delivery'
+LANGUAGE C VOLATILE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION cache_ext.delivery() IS
+'state behind the view delivery';
+
+CREATE VIEW cache_ext.delivery AS SELECT * FROM cache_ext.delivery();
+COMMENT ON VIEW cache_ext.delivery IS
+'what committed transactions still have to tell Redis, and how the worker gets on with it';
+
+--
+-- Sessions
+--
+
+CREATE FUNCTION cache_ext.session_create(
+	user_id text,
+	data jsonb DEFAULT '{}',
+	ttl interval DEFAULT '30 min')
+RETURNS text
+AS 'MODULE_PATHNAME', 'cache_ext_session_create'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.session_create(text, jsonb, interval) IS
+'begins a session in Redis and returns its token';
+
+CREATE FUNCTION cache_ext.session_get(token text, slide boolean DEFAULT true)
+RETURNS TABLE(user_id text, data jsonb, created_at timestamptz, expires_at timestamptz)
+AS 'MODULE_PATHNAME', 'cache_ext_session_get'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.session_get(text, boolean) IS
+'the session of a token, whose end it puts off';
+
+CREATE FUNCTION cache_ext.session_update(token text, data jsonb)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'cache_ext_session_update'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.session_update(text, jsonb) IS
+'merges into the data of a session, and tells whether there is one';
+
+CREATE FUNCTION cache_ext.session_rotate(token text)
+RETURNS text
+AS 'MODULE_PATHNAME', 'cache_ext_session_rotate'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.session_rotate(text) IS
+'gives a session a new token, and ends the old one';
+
+CREATE FUNCTION cache_ext.session_destroy(token text)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'cache_ext_session_destroy'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.session_destroy(text) IS
+'ends a session, and tells whether there was one';
+
+CREATE FUNCTION cache_ext.session_destroy_user(user_id text)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'cache_ext_session_destroy_user'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.session_destroy_user(text) IS
+'ends all sessions of a user, and returns how many there were';
+
+CREATE FUNCTION cache_ext.session_list(user_id text)
+RETURNS TABLE(id text, data jsonb, created_at timestamptz, expires_at timestamptz)
+AS 'MODULE_PATHNAME', 'cache_ext_session_list'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.session_list(text) IS
+'the sessions of a user';
+
+--
+-- Rate limits and locks
+--
+
+CREATE FUNCTION cache_ext.rate_limit(
+	key text,
+	max_requests integer,
+	per interval,
+	cost integer DEFAULT 1,
+	fail text DEFAULT 'open',
+	OUT allowed boolean,
+	OUT remaining integer,
+	OUT retry_after interval,
+	OUT reset_after interval)
+AS 'MODULE_PATHNAME', 'cache_ext_rate_limit'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.rate_limit(text, integer, interval, integer, text) IS
+'counts a request in Redis, and tells whether it is within a limit';
+
+CREATE FUNCTION cache_ext.lock(
+	name text,
+	ttl interval,
+	wait interval DEFAULT '0',
+	release_at_end boolean DEFAULT false)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'cache_ext_lock'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.lock(text, interval, interval, boolean) IS
+'takes a lock in Redis that ends by itself, and returns its fencing token, or NULL if another holds it';
+
+CREATE FUNCTION cache_ext.unlock(name text, token bigint)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'cache_ext_unlock'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.unlock(text, bigint) IS
+'ends a lock in Redis, if it is still held with this token';
+
 --
 -- Privileges: nothing to PUBLIC but what runs with the caller's rights
 --
@@ -263,4 +530,5 @@ GRANT EXECUTE ON FUNCTION cache_ext.explain(text, text[], text) TO PUBLIC;
 GRANT EXECUTE ON FUNCTION cache_ext.stats() TO PUBLIC;
 GRANT EXECUTE ON FUNCTION cache_ext.track_statement() TO PUBLIC;
 GRANT EXECUTE ON FUNCTION cache_ext.track_row() TO PUBLIC;
+GRANT EXECUTE ON FUNCTION cache_ext.entity_row() TO PUBLIC;
 GRANT SELECT ON cache_ext.stats TO PUBLIC;

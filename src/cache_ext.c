@@ -4,18 +4,22 @@
  */
 #include "postgres.h"
 
+#include "api/attachment.h"
 #include "api/commit_net.h"
 #include "api/definitions.h"
 #include "api/query.h"
+#include "api/row.h"
 #include "base/counters.h"
 #include "base/settings.h"
 #include "base/shmem.h"
 #include "base/stop_point.h"
 #include "core/account.h"
 #include "core/clock.h"
+#include "core/delivery.h"
 #include "core/dirty.h"
 #include "core/flight.h"
 #include "core/local.h"
+#include "core/outbox.h"
 #include "core/prepared.h"
 #include "core/redis_tier.h"
 #include "plan/generation.h"
@@ -55,6 +59,8 @@ _PG_init(void)
 
 	cx_clock_init();
 	cx_prepared_init();			/* after the clocks, which it raises */
+	cx_outbox_init();			/* before the dirty set: called after it at commit */
+	cx_delivery_init();
 	cx_dirty_init();
 	cx_local_init();
 	cx_flight_init();
@@ -68,6 +74,7 @@ _PG_init(void)
 	cx_planner_init();
 
 	cx_query_scan_init();
+	cx_attachment_init();
 	cx_definitions_init();
 	cx_commit_net_init();		/* after the dirty set: called before it at commit */
 	cx_worker_init();

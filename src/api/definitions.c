@@ -12,10 +12,14 @@
  * 3. A new relation marks D of no relation (base/tag.h); its row type, toast table and indexes
  *    mark nothing.  Temporary relations don't count.
  * 4. Objects are read with SnapshotSelf: the hooks are called before the command is over.
- * 5. Marks are made before the command runs or while it does; a failed command leaves too many.
+ * 5. What changes how a relation is read may change what its rows are as entities, or what they are
+ *	  called: all keys of its attachments go.  Values of a type that changes may be in any row.
+ * 6. Marks are made before the command runs or while it does; a failed command leaves too many.
  */
 #include "postgres.h"
 
+#include "api/attach.h"
+#include "api/attachment.h"
 #include "api/commit_net.h"
 #include "api/definitions.h"
 #include "api/track.h"
@@ -97,6 +101,7 @@ mark_relation(Oid relation)
 	cx_dirty_mark_definition(relation);
 	if (root != relation)
 		cx_dirty_mark_definition(root);
+	cx_attachment_sweep(relation);
 }
 
 /* A copy of a catalog row by its OID, or NULL. */
@@ -155,6 +160,8 @@ relation_changed(ObjectAccessType access, Oid relation, int column, void *arg)
 			break;
 		case RELKIND_COMPOSITE_TYPE:
 			cx_dirty_mark_database();
+			if (access == OAT_POST_ALTER)
+				cx_attachment_sweep_database();
 			break;
 		default:
 			if (form->relpersistence == RELPERSISTENCE_TEMP)
@@ -177,7 +184,7 @@ relation_changed(ObjectAccessType access, Oid relation, int column, void *arg)
  * of its own comes as a relation.
  */
 static void
-type_changed(Oid type)
+type_changed(ObjectAccessType access, Oid type)
 {
 	HeapTuple	tuple = catalog_row(TypeRelationId, TypeOidIndexId, type);
 
@@ -191,6 +198,8 @@ type_changed(Oid type)
 			return;
 	}
 	cx_dirty_mark_database();
+	if (access == OAT_POST_ALTER)
+		cx_attachment_sweep_database();
 }
 
 static void
@@ -292,7 +301,7 @@ object_changed(ObjectAccessType access, Oid class, Oid object, int column, void 
 			part_changed(class, object);
 			break;
 		case TypeRelationId:
-			type_changed(object);
+			type_changed(access, object);
 			break;
 		case NamespaceRelationId:
 			namespace_changed(object);
@@ -457,7 +466,10 @@ before_alter_table(AlterTableStmt *statement)
 		{
 			child = RangeVarGetRelid(partition->name, NoLock, true);
 			if (OidIsValid(child))
+			{
 				cx_track_make_way(child, relation);
+				cx_attach_make_way(child, relation);
+			}
 		}
 		else if (command->subtype == AT_DetachPartition && partition->concurrent)
 			return relation;

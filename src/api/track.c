@@ -15,6 +15,7 @@
  */
 #include "postgres.h"
 
+#include "api/attachment.h"
 #include "api/track.h"
 #include "base/compat.h"
 #include "base/shmem.h"
@@ -62,9 +63,9 @@ PG_FUNCTION_INFO_V1(cache_ext_tracked);
  * Single triggers
  */
 
-static void
-create_trigger(Oid relation, const char *name, int16 timing, int16 events, bool row,
-			   Oid function, List *arguments)
+void
+cx_track_create_trigger(Oid relation, const char *name, int16 timing, int16 events, bool row,
+						Oid function, List *arguments)
 {
 	CreateTrigStmt *statement = makeNode(CreateTrigStmt);
 
@@ -83,9 +84,9 @@ create_trigger(Oid relation, const char *name, int16 timing, int16 events, bool 
 static void
 create_statement_trigger(Oid relation)
 {
-	create_trigger(relation, STATEMENT_TRIGGER, TRIGGER_TYPE_BEFORE,
-				   ROW_EVENTS | TRIGGER_TYPE_TRUNCATE, false,
-				   cx_tracked_statement_function(), NIL);
+	cx_track_create_trigger(relation, STATEMENT_TRIGGER, TRIGGER_TYPE_BEFORE,
+							ROW_EVENTS | TRIGGER_TYPE_TRUNCATE, false,
+							cx_tracked_statement_function(), NIL);
 }
 
 static bool
@@ -250,11 +251,11 @@ create_all(Oid root, List *members, List *key_columns)
 			create_statement_trigger(member);
 	}
 	if (subscribed)
-		create_trigger(root, SUBSCRIBED_TRIGGER, TRIGGER_TYPE_BEFORE, ROW_EVENTS, true,
-					   cx_tracked_statement_function(), NIL);
+		cx_track_create_trigger(root, SUBSCRIBED_TRIGGER, TRIGGER_TYPE_BEFORE, ROW_EVENTS, true,
+								cx_tracked_statement_function(), NIL);
 	if (key_columns != NIL)
-		create_trigger(root, ROW_TRIGGER, TRIGGER_TYPE_AFTER, ROW_EVENTS, true,
-					   cx_tracked_row_function(), key_columns);
+		cx_track_create_trigger(root, ROW_TRIGGER, TRIGGER_TYPE_AFTER, ROW_EVENTS, true,
+								cx_tracked_row_function(), key_columns);
 }
 
 static void
@@ -413,6 +414,23 @@ present_key_columns(Oid relation)
 	return columns;
 }
 
+void
+cx_track_also(Oid relation, List *columns)
+{
+	List	   *key_columns = present_key_columns(relation);
+	ListCell   *lc;
+
+	foreach(lc, columns)
+	{
+		Oid			type = get_atttype(relation, get_attnum(relation, strVal(lfirst(lc))));
+
+		if (list_length(key_columns) < CX_MAX_KEY_COLUMNS &&
+			!list_member(key_columns, lfirst(lc)) && cx_tracked_hashable(getBaseType(type)))
+			key_columns = lappend(key_columns, lfirst(lc));
+	}
+	track_tree(relation, key_columns);
+}
+
 Datum
 cache_ext_track(PG_FUNCTION_ARGS)
 {
@@ -437,6 +455,21 @@ cache_ext_track(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
+/* The keys of an attached table's rows need its clocks, and its statement triggers for TRUNCATE. */
+static void
+require_detached(Oid relid)
+{
+	Relation	relation = table_open(relid, AccessExclusiveLock);
+
+	for (int i = 0; relation->trigdesc != NULL && i < relation->trigdesc->numtriggers; i++)
+		if (relation->trigdesc->triggers[i].tgfoid == cx_attachment_function())
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_IN_USE),
+					 errmsg("table \"%s\" is attached", RelationGetRelationName(relation)),
+					 errhint("Call cache_ext.detach() first.")));
+	table_close(relation, NoLock);
+}
+
 Datum
 cache_ext_untrack(PG_FUNCTION_ARGS)
 {
@@ -448,7 +481,10 @@ cache_ext_untrack(PG_FUNCTION_ARGS)
 	require_table(relation);
 	tables = hierarchy(relation);
 	foreach(lc, tables)
+	{
+		require_detached(lfirst_oid(lc));
 		untrack_tree(lfirst_oid(lc));
+	}
 	PG_RETURN_VOID();
 }
 

@@ -7,6 +7,18 @@
 
 #include "postgres.h"
 
+#include "nodes/pg_list.h"
+
+/*
+ * Tracks a table that the caller checked, or a partition tree by its root, with these columns (String
+ * nodes) as key columns besides those it has; without those of them that can't be any.
+ */
+extern void cx_track_also(Oid relation, List *columns);
+
+/* A trigger that fires always, on a relation that is locked. */
+extern void cx_track_create_trigger(Oid relation, const char *name, int16 timing, int16 events,
+									bool row, Oid function, List *arguments);
+
 /*
  * A relation has become a partition: where the tree above it is tracked, gives it and what is below
  * it the statement triggers that PostgreSQL doesn't clone.  Does nothing where the user may not.

@@ -13,6 +13,7 @@
  */
 #include "postgres.h"
 
+#include "api/attachment.h"
 #include "base/shmem.h"
 #include "core/dirty.h"
 #include "query/tracked.h"
@@ -79,7 +80,10 @@ cache_ext_track_statement(PG_FUNCTION_ARGS)
 		mark_table(relation, counting);
 		mark_descendants(relation, counting);
 		if (TRIGGER_FIRED_BY_TRUNCATE(trigger->tg_event))
+		{
 			cx_dirty_mark_definition(cx_tracked_root(relation));
+			cx_attachment_sweep(relation);
+		}
 	}
 
 	/* An apply worker fires no statement triggers: there it stands before each row. */

@@ -19,6 +19,8 @@
 
 /* First bytes of values, as the specification names them. */
 #define FIXINT_MAX		0x7f
+#define FIXMAP			0x80
+#define FIXMAP_MAX		0x8f
 #define FIXARRAY		0x90
 #define FIXARRAY_MAX	0x9f
 #define FIXSTR			0xa0
@@ -29,6 +31,8 @@
 #define BIN8			0xc4
 #define BIN16			0xc5
 #define BIN32			0xc6
+#define EXT8			0xc7
+#define EXT32			0xc9
 #define FLOAT32			0xca
 #define FLOAT64			0xcb
 #define UINT8			0xcc
@@ -39,11 +43,15 @@
 #define INT16			0xd1
 #define INT32			0xd2
 #define INT64			0xd3
+#define FIXEXT1			0xd4
+#define FIXEXT16		0xd8
 #define STR8			0xd9
 #define STR16			0xda
 #define STR32			0xdb
 #define ARRAY16			0xdc
 #define ARRAY32			0xdd
+#define MAP16			0xde
+#define MAP32			0xdf
 #define NEGATIVE_FIXINT 0xe0
 
 static inline size_t
@@ -129,6 +137,35 @@ cx_msgpack_read_array(cx_msgpack_reader *reader, uint32 *count)
 
 	/* every element takes a byte at least */
 	if (claimed > bytes_left(reader) - header)
+		return false;
+	reader->at += header;
+	*count = (uint32) claimed;
+	return true;
+}
+
+bool
+cx_msgpack_read_map(cx_msgpack_reader *reader, uint32 *count)
+{
+	uint64		claimed;
+	size_t		header;
+
+	if (bytes_left(reader) == 0)
+		return false;
+
+	if (*reader->at >= FIXMAP && *reader->at <= FIXMAP_MAX)
+	{
+		claimed = *reader->at - FIXMAP;
+		header = 1;
+	}
+	else if (*reader->at == MAP16 && number_behind_first(reader, 2, &claimed))
+		header = 3;
+	else if (*reader->at == MAP32 && number_behind_first(reader, 4, &claimed))
+		header = 5;
+	else
+		return false;
+
+	/* every pair takes two bytes at least */
+	if (claimed > (bytes_left(reader) - header) / 2)
 		return false;
 	reader->at += header;
 	*count = (uint32) claimed;
@@ -309,4 +346,32 @@ cx_msgpack_read_bin(cx_msgpack_reader *reader, const char **data, uint32 *length
 	if (*reader->at == BIN32 && number_behind_first(reader, 4, &claimed))
 		return take_bytes(reader, 5, claimed, data, length);
 	return false;
+}
+
+bool
+cx_msgpack_read_ext(cx_msgpack_reader *reader, int8 *type, const char **data, uint32 *length)
+{
+	uint8		first;
+	uint64		claimed;
+	size_t		header;
+
+	if (bytes_left(reader) == 0)
+		return false;
+
+	/* the extension's type comes last in the header */
+	first = *reader->at;
+	if (first >= FIXEXT1 && first <= FIXEXT16)
+	{
+		claimed = (uint64) 1 << (first - FIXEXT1);
+		header = 2;
+	}
+	else if (first >= EXT8 && first <= EXT32 &&
+			 number_behind_first(reader, 1 << (first - EXT8), &claimed))
+		header = 2 + (1 << (first - EXT8));
+	else
+		return false;
+	if (bytes_left(reader) < header)
+		return false;
+	*type = (int8) reader->at[header - 1];
+	return take_bytes(reader, header, claimed, data, length);
 }

@@ -22,9 +22,10 @@ extern bool cx_msgpack_reader_done(const cx_msgpack_reader *reader);
 /*
  * Any width that holds the value is accepted: an integer from any of the integer formats, a string
  * or array with any size of length.  float32 and float64 are different things.  An array's count
- * never exceeds the bytes left.
+ * never exceeds the bytes left, nor a map's half of them.
  */
 extern bool cx_msgpack_read_array(cx_msgpack_reader *reader, uint32 *count);
+extern bool cx_msgpack_read_map(cx_msgpack_reader *reader, uint32 *count);
 extern bool cx_msgpack_read_nil(cx_msgpack_reader *reader);
 extern bool cx_msgpack_read_bool(cx_msgpack_reader *reader, bool *value);
 extern bool cx_msgpack_read_int(cx_msgpack_reader *reader, int64 *value);
@@ -35,5 +36,7 @@ extern bool cx_msgpack_read_float64(cx_msgpack_reader *reader, float8 *value);
 /* Points into the buffer. */
 extern bool cx_msgpack_read_str(cx_msgpack_reader *reader, const char **data, uint32 *length);
 extern bool cx_msgpack_read_bin(cx_msgpack_reader *reader, const char **data, uint32 *length);
+extern bool cx_msgpack_read_ext(cx_msgpack_reader *reader, int8 *type, const char **data,
+								uint32 *length);
 
 #endif

@@ -14,6 +14,7 @@
 #include "utils/plancache.h"
 
 int			cx_clock_slots = 65536;
+int			cx_delivery_memory = 16384;
 bool		cx_enabled = true;
 int			cx_flight_wait = 1000;
 char	   *cx_key_prefix = NULL;
@@ -112,6 +113,11 @@ cx_settings_init(void)
 							"Number of clocks in shared memory that tables and keys hash to.",
 							"Two tags on one clock invalidate each other's entries; 16 bytes each.",
 							&cx_clock_slots, 65536, 64, 16 * 1024 * 1024, PGC_POSTMASTER, 0,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("cache_ext.delivery_memory",
+							"Shared memory for what committed transactions have to tell Redis.",
+							"What does not fit makes the worker remove all keys of the table.",
+							&cx_delivery_memory, 16384, 64, INT_MAX, PGC_POSTMASTER, GUC_UNIT_KB,
 							NULL, NULL, NULL);
 	DefineCustomBoolVariable("cache_ext.enabled",
 							 "Lets this session's queries use the cache.",

@@ -16,6 +16,7 @@ typedef enum cx_mode_value
 } cx_mode_value;
 
 extern int	cx_clock_slots;				/* postmaster: number of clocks */
+extern int	cx_delivery_memory;			/* postmaster: kB for what Redis is still to be told */
 extern bool cx_enabled;					/* session: off means that every query is a bypass */
 extern int	cx_flight_wait;				/* session: ms a miss waits for another's fill; 0: never */
 extern char *cx_key_prefix;				/* sighup: first part of every Redis key */

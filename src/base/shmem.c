@@ -14,7 +14,7 @@
 #include "storage/lwlock.h"
 #include "storage/shmem.h"
 
-#define MAX_AREAS 16
+#define MAX_AREAS 24
 
 static const cx_shmem_area *areas[MAX_AREAS];
 static int	area_count = 0;

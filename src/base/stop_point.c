@@ -67,6 +67,8 @@ static const struct config_enum_entry point_names[] = {
 	{"hit_between", CX_STOP_HIT_BETWEEN, false},
 	{"flight_found", CX_STOP_FLIGHT_FOUND, false},
 	{"flight_vacated", CX_STOP_FLIGHT_VACATED, false},
+	{"outbox_reserved", CX_STOP_OUTBOX_RESERVED, false},
+	{"outbox_visible", CX_STOP_OUTBOX_VISIBLE, false},
 	{NULL, 0, false}
 };
 

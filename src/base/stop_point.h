@@ -34,6 +34,8 @@ typedef enum cx_stop_point
 	CX_STOP_HIT_BETWEEN,			/* writers read, changed_at not */
 	CX_STOP_FLIGHT_FOUND,			/* another fills the key, its queue not joined */
 	CX_STOP_FLIGHT_VACATED,			/* a fill has ended, its queue not woken */
+	CX_STOP_OUTBOX_RESERVED,		/* room reserved for what Redis will be told, no commit record */
+	CX_STOP_OUTBOX_VISIBLE,			/* visible to others and to the clocks, Redis's worker not told */
 	CX_STOP_POINTS_COUNT
 } cx_stop_point;
 

@@ -143,6 +143,12 @@ cx_clock_init(void)
 	cx_shmem_register(&clock_area);
 }
 
+uint64
+cx_clock_epoch(void)
+{
+	return state->epoch;
+}
+
 cx_slot
 cx_clock_slot(const cx_tag *tag)
 {

@@ -26,6 +26,9 @@ typedef struct cx_stamp
 
 extern void cx_clock_init(void);
 
+/* The epoch of now. */
+extern uint64 cx_clock_epoch(void);
+
 /* The clock of a tag of the current database. */
 extern cx_slot cx_clock_slot(const cx_tag *tag);
 

@@ -24,11 +24,9 @@
 #include "base/counters.h"
 #include "base/settings.h"
 #include "core/lease.h"
+#include "core/pause.h"
 #include "core/time_limit.h"
 
-#include "miscadmin.h"
-#include "pgstat.h"
-#include "storage/latch.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
@@ -145,23 +143,6 @@ take(const cx_lease *lease, const char *entry_name, int ttl_ms, cx_redis_budget 
 		memcmp(seen->lease.data, lease->token, TOKEN_LENGTH) == 0 ? CX_FLIGHT_LEADS : CX_FLIGHT_BUSY;
 }
 
-/* Not for the network (redis/wait.c does that) but between two looks. */
-static void
-pause_for(int ms)
-{
-	cx_time_limit limit = cx_time_limit_start(ms);
-	int			left_ms;
-
-	CHECK_FOR_INTERRUPTS();
-	while ((left_ms = cx_time_limit_left(&limit)) > 0)
-	{
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, left_ms,
-						 PG_WAIT_EXTENSION);
-		ResetLatch(MyLatch);
-		CHECK_FOR_INTERRUPTS();
-	}
-}
-
 static cx_flight_role
 wait_for_end(const cx_lease *lease, const char *entry_name, int wait_ms, cx_redis_budget *budget,
 			 const seen_state *first)
@@ -179,7 +160,7 @@ wait_for_end(const cx_lease *lease, const char *entry_name, int wait_ms, cx_redi
 	while (answered && now.lease.length > 0 && same_value(&now.lease, &first->lease) &&
 		   same_value(&now.entry, &first->entry) && (left_ms = cx_time_limit_left(&limit)) > 0)
 	{
-		pause_for(Min(pause_ms, left_ms));
+		cx_pause(Min(pause_ms, left_ms));
 		pause_ms = Min(pause_ms * 2, LAST_PAUSE_MS);
 		answered = look(lease, entry_name, 0, budget, &now);
 		MemoryContextReset(context);

@@ -19,6 +19,9 @@
  *	   the commit either: writers is raised at once and stays so until the background worker sees
  *	   that the transaction is over.  Those prepared before the start keep the global slot pending
  *	   until a backend sees that they are gone.
+ *	5. The sweeps of a set (core/sweeps.h) are expected as long as it is in the list, and raised when its
+ *	   transaction is over, unless it is known to be rolled back.  For a gid that is not known,
+ *	   everything is swept.
  *
  * Lock: state->lock guards the list; clocks are moved outside it.  It is taken in transactions only
  * before their commit record exists or after they ended.
@@ -28,7 +31,9 @@
 #include "base/compat.h"
 #include "base/shmem.h"
 #include "base/stop_point.h"
+#include "core/era.h"
 #include "core/prepared.h"
+#include "core/queue.h"
 
 #include <dirent.h>
 
@@ -61,6 +66,7 @@ typedef struct prepared_set
 	TransactionId xid;			/* invalid: free */
 	char		gid[GIDSIZE];	/* empty: not announced, writers is raised (invariant 4) */
 	bool		prepared;		/* else still preparing */
+	cx_sweep_set sweeps;
 	int			slot_count;
 	cx_slot		slots[MAX_SLOTS];
 } prepared_set;
@@ -86,6 +92,8 @@ static char committing_gid[GIDSIZE];
 static cx_slot *committing_slots = NULL;	/* TopMemoryContext, reused */
 static int	committing_room = 0;
 static int	committing_count = 0;
+static cx_sweep_set committing_sweeps = 0;	/* of the sets */
+static cx_sweep_set unknown_sweeps = 0; /* for a gid that is not known */
 
 static int
 set_room(void)
@@ -179,6 +187,25 @@ cx_prepared_forget_gid(void)
 	expected_gid[0] = '\0';
 }
 
+/* What became of the set's transaction is not known, or it is committed (invariant 5). */
+static void
+raise_sweeps(cx_sweep_set sweeps)
+{
+	if (sweeps == 0)
+		return;
+	cx_sweeps_raise(sweeps, GetXLogInsertRecPtr());
+	cx_queue_wake();
+}
+
+/* Takes a set out of the list.  Caller holds the lock. */
+static void
+remove_set(prepared_set *set)
+{
+	cx_sweeps_let_go(set->sweeps);
+	set->sweeps = 0;
+	set->xid = InvalidTransactionId;
+}
+
 /* Frees what is over.  Caller holds the lock. */
 static prepared_set *
 free_set(void)
@@ -191,7 +218,10 @@ free_set(void)
 
 			if (pass == 1 && set->gid[0] != '\0' && TransactionIdIsValid(set->xid) &&
 				!TransactionIdIsInProgress(set->xid))
-				set->xid = InvalidTransactionId;
+			{
+				raise_sweeps(set->sweeps);
+				remove_set(set);
+			}
 			if (!TransactionIdIsValid(set->xid))
 				return set;
 		}
@@ -243,30 +273,52 @@ is_being_committed(const char *gid)
 	return false;
 }
 
+/* The set of the transaction that is being prepared.  Caller holds the lock. */
+static prepared_set *
+use_my_set(TransactionId xid)
+{
+	if (my_set != NULL)
+		return my_set;
+	my_set = free_set();
+	if (my_set == NULL)
+	{
+		LWLockRelease(&state->lock);
+		elog(ERROR, "no room for another prepared transaction");
+	}
+	strlcpy(my_set->gid, is_being_committed(expected_gid) ? "" : expected_gid, GIDSIZE);
+	my_set->prepared = false;
+	my_set->sweeps = 0;
+	my_set->slot_count = 0;
+	my_set->xid = xid;
+	return my_set;
+}
+
 /* Rule 9. */
 void
 cx_prepared_store(TransactionId xid, const cx_slot *slots, int count)
 {
+	prepared_set *set;
+
 	if (state->room == 0)
 		return;					/* PREPARE is about to fail */
 
 	LWLockAcquire(&state->lock, LW_EXCLUSIVE);
-	if (my_set == NULL)
-	{
-		my_set = free_set();
-		if (my_set == NULL)
-		{
-			LWLockRelease(&state->lock);
-			elog(ERROR, "no room for another prepared transaction");
-		}
-		strlcpy(my_set->gid, is_being_committed(expected_gid) ? "" : expected_gid, GIDSIZE);
-		my_set->prepared = false;
-		my_set->slot_count = 0;
-		my_set->xid = xid;
-	}
+	set = use_my_set(xid);
 	for (int i = 0; i < count; i++)
-		add_slot(my_set, slots[i]);
+		add_slot(set, slots[i]);
 	LWLockRelease(&state->lock);
+}
+
+bool
+cx_prepared_store_sweeps(TransactionId xid, cx_sweep_set sweeps)
+{
+	if (state->room == 0)
+		return false;
+
+	LWLockAcquire(&state->lock, LW_EXCLUSIVE);
+	use_my_set(xid)->sweeps = sweeps;
+	LWLockRelease(&state->lock);
+	return true;
 }
 
 void
@@ -287,7 +339,7 @@ cx_prepared_abandon(void)
 	if (my_set->gid[0] == '\0')
 		for (int i = 0; i < my_set->slot_count; i++)
 			cx_clock_writers_remove(my_set->slots[i]);
-	my_set->xid = InvalidTransactionId;
+	remove_set(my_set);
 	LWLockRelease(&state->lock);
 	my_set = NULL;
 }
@@ -322,6 +374,8 @@ cx_prepared_begin_commit(const char *gid)
 												  sizeof(cx_slot) * committing_room);
 	}
 	strlcpy(committing_gid, gid, GIDSIZE);
+	committing_sweeps = 0;
+	unknown_sweeps = 0;
 
 	LWLockAcquire(&state->lock, LW_SHARED);
 	gids_committing[cx_my_proc_number()] = gid_hash(committing_gid);
@@ -333,12 +387,17 @@ cx_prepared_begin_commit(const char *gid)
 			continue;
 		memcpy(committing_slots + count, set->slots, sizeof(cx_slot) * set->slot_count);
 		count += set->slot_count;
+		committing_sweeps |= set->sweeps;
 		known |= set->prepared;
 	}
 	LWLockRelease(&state->lock);
 
 	if (!known)
+	{
 		committing_slots[count++] = CX_SLOT_GLOBAL;
+		if (cx_era_in_use())
+			cx_sweeps_expect_everything(&unknown_sweeps);
+	}
 
 	committing = true;
 	for (committing_count = 0; committing_count < count; committing_count++)
@@ -362,6 +421,8 @@ cx_prepared_end_commit(void)
 		cx_clock_raise(committing_slots[i], now);
 		cx_clock_writers_remove(committing_slots[i]);
 	}
+	raise_sweeps(committing_sweeps | unknown_sweeps);
+	cx_sweeps_let_go(unknown_sweeps);
 	gids_committing[cx_my_proc_number()] = 0;
 	cx_prepared_rolled_back(committing_gid);
 }
@@ -377,7 +438,7 @@ cx_prepared_rolled_back(const char *gid)
 
 		if (TransactionIdIsValid(set->xid) && strncmp(set->gid, gid, GIDSIZE - 1) == 0 &&
 			!TransactionIdIsInProgress(set->xid))
-			set->xid = InvalidTransactionId;
+			remove_set(set);
 	}
 	LWLockRelease(&state->lock);
 }
@@ -405,7 +466,8 @@ release_unannounced(void)
 			cx_clock_raise(set->slots[s], now);
 			cx_clock_writers_remove(set->slots[s]);
 		}
-		set->xid = InvalidTransactionId;
+		raise_sweeps(set->sweeps);
+		remove_set(set);
 	}
 	LWLockRelease(&state->lock);
 }

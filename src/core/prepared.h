@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "core/clock.h"
+#include "core/sweeps.h"
 
 extern void cx_prepared_init(void);
 
@@ -37,6 +38,12 @@ extern void cx_prepared_rolled_back(const char *gid);
 extern void cx_prepared_store(TransactionId xid, const cx_slot *slots, int count);
 extern void cx_prepared_stored(void);
 extern void cx_prepared_abandon(void);
+
+/*
+ * For core/outbox.c, before the prepare record is written: these sweeps are expected, and are the
+ * prepared transaction's from now on.  Replaces what an earlier call said.  False: PREPARE will fail.
+ */
+extern bool cx_prepared_store_sweeps(TransactionId xid, cx_sweep_set sweeps);
 
 /*
  * For the background worker, every second or so: looks after prepared transactions that no

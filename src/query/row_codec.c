@@ -24,16 +24,15 @@
 #include "base/msgpack_reader.h"
 #include "base/msgpack_writer.h"
 #include "query/cell.h"
+#include "query/guarded.h"
 #include "query/row_codec.h"
 #include "query/type_io.h"
 
 #include "access/detoast.h"
 #include "access/htup_details.h"
-#include "access/xact.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 
 struct cx_row_codec
 {
@@ -56,6 +55,13 @@ struct cx_row_codec
 
 /* What is done under the protections of invariants 3 and 4. */
 typedef bool (*codec_action) (cx_row_codec *codec, void *arg);
+
+typedef struct guarded_action
+{
+	codec_action action;
+	cx_row_codec *codec;
+	void	   *arg;
+} guarded_action;
 
 typedef struct decoding
 {
@@ -118,56 +124,21 @@ cx_row_codec_create(TupleDesc desc, const char **refused)
 	return codec;
 }
 
-/*
- * Errors that are no verdict on a value: someone wants the session to stop, or it can't go on.
- */
 static bool
-must_pass(const ErrorData *error)
+run_guarded_action(void *arg)
 {
-	return ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION ||
-		error->sqlerrcode == ERRCODE_OUT_OF_MEMORY;
+	const guarded_action *guarded = arg;
+
+	return guarded->action(guarded->codec, guarded->arg);
 }
 
 /* Runs the action so that its errors are a result of false.  Invariant 3. */
 static bool
 run_in_subtransaction(codec_action action, cx_row_codec *codec, void *arg)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	volatile bool result = false;
+	guarded_action guarded = {action, codec, arg};
 
-	/* there are none in parallel mode */
-	if (IsInParallelMode())
-		return false;
-
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		result = action(codec, arg);
-
-		ReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
-
-		if (must_pass(error))
-			ReThrowError(error);
-		FreeErrorData(error);
-		result = false;
-	}
-	PG_END_TRY();
-	return result;
+	return cx_guarded_run(run_guarded_action, &guarded);
 }
 
 /* Runs the action with client_encoding out of the way.  Invariant 4. */

@@ -192,7 +192,7 @@ take_replies(cx_connection *connection, cx_redis_reply *replies, int count, int 
 static bool
 exchange_bytes(cx_connection *connection, const char *request, size_t length,
 			   cx_redis_reply *replies, int count, cx_deadline *deadline, cx_trouble *trouble,
-			   bool *unanswered)
+			   cx_progress *progress)
 {
 	size_t		sent = 0;
 	int			received = 0;
@@ -211,6 +211,8 @@ exchange_bytes(cx_connection *connection, const char *request, size_t length,
 			if (done < 0)
 				return false;
 			sent += done;
+			if (sent > 0 && *progress == CX_NOTHING_SENT)
+				*progress = CX_NOTHING_ANSWERED;
 			if (sent < length)
 				events |= wanted;
 		}
@@ -222,7 +224,7 @@ exchange_bytes(cx_connection *connection, const char *request, size_t length,
 			return false;
 		if (done == 0)
 			continue;
-		*unanswered = false;
+		*progress = CX_ANSWER_BEGAN;
 		if (!cx_reply_feed(connection->parser, input, done))
 			return cx_trouble_set(trouble, CX_TROUBLE_RESOURCES, "out of memory");
 		if (!take_replies(connection, replies, count, &received, trouble))
@@ -240,19 +242,19 @@ exchange_bytes(cx_connection *connection, const char *request, size_t length,
 bool
 cx_connection_exchange(cx_connection *connection, const cx_redis_command *commands, int count,
 					   cx_redis_reply *replies, cx_deadline *deadline, cx_trouble *trouble,
-					   bool *unanswered)
+					   cx_progress *progress)
 {
 	size_t		length = 0;
 	char	   *request = format_request(commands, count, &length);
 	bool		done;
 
-	*unanswered = true;
+	*progress = CX_NOTHING_SENT;
 	if (request == NULL)
 		done = cx_trouble_set(trouble, CX_TROUBLE_RESOURCES, "out of memory");
 	else
 	{
 		done = exchange_bytes(connection, request, length, replies, count, deadline, trouble,
-							  unanswered);
+							  progress);
 		pfree(request);
 	}
 	if (!done)

@@ -15,6 +15,14 @@
 
 typedef struct cx_connection cx_connection;
 
+/* How far an exchange came. */
+typedef enum cx_progress
+{
+	CX_NOTHING_SENT,
+	CX_NOTHING_ANSWERED,
+	CX_ANSWER_BEGAN
+} cx_progress;
+
 /* Makes a closed connection that lives as long as the process; NULL if there is no memory. */
 extern cx_connection *cx_connection_create(void);
 
@@ -28,13 +36,13 @@ extern bool cx_connection_is_open(const cx_connection *connection);
 extern void cx_connection_check_idle(cx_connection *connection);
 
 /*
- * Sends the commands and waits for all their replies.  Failing closes the connection; *unanswered
- * tells whether that was before any byte of an answer.  May raise an interrupt: then the caller
- * must close the connection before the error leaves this layer.
+ * Sends the commands and waits for all their replies.  Failing closes the connection; *progress
+ * tells when.  May raise an interrupt: then the caller must close the connection before the error
+ * leaves this layer.
  */
 extern bool cx_connection_exchange(cx_connection *connection, const cx_redis_command *commands,
 								   int count, cx_redis_reply *replies, cx_deadline *deadline,
-								   cx_trouble *trouble, bool *unanswered);
+								   cx_trouble *trouble, cx_progress *progress);
 
 /* Does nothing to a closed one. */
 extern void cx_connection_close(cx_connection *connection);

@@ -72,8 +72,12 @@ read_password_file(const char *path, char password[PASSWORD_SIZE], cx_trouble *t
 			close(fd);
 	}
 	if (length < 0)
-		return cx_trouble_set(trouble, CX_TROUBLE_REFUSED,
-							  "could not read the password file \"%s\": %s", path, strerror(errno));
+	{
+		cx_trouble_set(trouble, CX_TROUBLE_REFUSED,
+					   "could not read the password file \"%s\": %s", path, strerror(errno));
+		trouble->for_log_only = true;
+		return false;
+	}
 	password[length] = '\0';
 	password[strcspn(password, "\r\n")] = '\0';
 	return true;
@@ -104,7 +108,7 @@ cx_login(cx_connection *connection, const cx_redis_target *url, cx_deadline *dea
 	login_batch batch = {.count = 0};
 	cx_redis_reply replies[3];
 	bool		has_password = url->has_password;
-	bool		unanswered;
+	cx_progress progress;
 	bool		done;
 
 	strlcpy(password, url->password, sizeof(password));
@@ -132,7 +136,7 @@ cx_login(cx_connection *connection, const cx_redis_target *url, cx_deadline *dea
 	add_command(&batch, "PING", NULL, NULL);
 
 	done = cx_connection_exchange(connection, batch.commands, batch.count, replies, deadline,
-								  trouble, &unanswered);
+								  trouble, &progress);
 	explicit_bzero(password, sizeof(password));
 	if (!done)
 		return false;
@@ -145,8 +149,8 @@ cx_login(cx_connection *connection, const cx_redis_target *url, cx_deadline *dea
 		if (replies[i].type != CX_REDIS_ERROR || (is_ping && starts_with(&replies[i], "NOPERM")))
 			continue;
 		cx_connection_close(connection);
-		return cx_trouble_set(trouble, CX_TROUBLE_REFUSED, "%s refused: %s", batch.args[i][0],
-							  replies[i].data);
+		return cx_trouble_set(trouble, CX_TROUBLE_REFUSED, "%s" CX_LOGIN_REFUSED "%s",
+							  batch.args[i][0], replies[i].data);
 	}
 	return true;
 }

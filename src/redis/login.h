@@ -9,6 +9,9 @@
 
 #include "redis/connection.h"
 
+/* Stands between what was refused and what the server said, in the text of the trouble. */
+#define CX_LOGIN_REFUSED " refused: "
+
 /*
  * Authenticates, selects the database and makes sure that the server serves.  Failing closes the
  * connection.  May raise an interrupt.

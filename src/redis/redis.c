@@ -10,8 +10,8 @@
  *	  settings it was made with have changed.  The kernel closes it when the process ends.
  * 2. When an interrupt ends a call, the connection is closed before the error leaves.
  * 3. Where interrupts can't be processed, nothing is tried: the wait could not be ended.
- * 4. What is sent twice must have the same effect as sent once: a call on a kept connection that
- *	  turns out to be dead is repeated on a new one.
+ * 4. A call on a kept connection that turns out to be dead is repeated on a new one only if the
+ *	  caller said that sent twice it has the same effect as sent once.
  */
 #include "postgres.h"
 
@@ -37,6 +37,12 @@ static char *current_url_text = NULL;
 static char *current_password_file = NULL;
 static cx_redis_target current_url;
 
+/* How many were opened. */
+static uint64 connections = 0;
+
+/* Of the last call that failed. */
+static cx_redis_problem last_problem;
+
 void
 cx_redis_init(void)
 {
@@ -48,6 +54,12 @@ void
 cx_redis_budget_start(cx_redis_budget *budget)
 {
 	budget->left_us = (int64) cx_redis_timeout * 1000;
+}
+
+uint64
+cx_redis_connections(void)
+{
+	return connections;
 }
 
 bool
@@ -100,35 +112,48 @@ open_connection(cx_deadline *deadline, cx_trouble *trouble)
 	int64		left_us = deadline->at_us - cx_wait_clock();
 	cx_deadline sooner = cx_wait_deadline(Min(left_us, (int64) cx_redis_connect_timeout * 1000));
 
+	connections++;
 	return cx_connection_open(connection, &current_url, &sooner, trouble) &&
 		cx_login(connection, &current_url, &sooner, trouble);
 }
 
+/* *maybe_done: false if the server can't have seen any of the commands. */
 static bool
-exchange(const cx_redis_command *commands, int count, cx_redis_reply *replies,
-		 cx_deadline *deadline, cx_trouble *trouble)
+exchange(const cx_redis_command *commands, int count, cx_redis_reply *replies, bool repeatable,
+		 cx_deadline *deadline, cx_trouble *trouble, bool *maybe_done)
 {
-	bool		unanswered;
+	cx_progress progress;
+	bool		done;
 
+	*maybe_done = false;
 	if (cx_connection_is_open(connection))
 		cx_connection_check_idle(connection);
 	if (cx_connection_is_open(connection))
 	{
-		if (cx_connection_exchange(connection, commands, count, replies, deadline, trouble,
-								   &unanswered))
+		done = cx_connection_exchange(connection, commands, count, replies, deadline, trouble,
+									  &progress);
+		if (done)
 			return true;
+		*maybe_done = progress != CX_NOTHING_SENT;
 		/* the server may have closed it between the check and the request: once more, then */
-		if (trouble->kind != CX_TROUBLE_LOST || !unanswered)
+		if (trouble->kind != CX_TROUBLE_LOST || progress == CX_ANSWER_BEGAN ||
+			(*maybe_done && !repeatable))
 			return false;
 	}
-	return open_connection(deadline, trouble) &&
-		cx_connection_exchange(connection, commands, count, replies, deadline, trouble,
-							   &unanswered);
+	if (!open_connection(deadline, trouble))
+		return false;
+	done = cx_connection_exchange(connection, commands, count, replies, deadline, trouble,
+								  &progress);
+	*maybe_done |= progress != CX_NOTHING_SENT;
+	return done;
 }
 
-/* A server that answers everybody with such an error is as good as down. */
+/*
+ * A server that answers everybody with such an error is as good as down.  *maybe_done: has it carried
+ * out what was sent before?
+ */
 static bool
-is_served(const cx_redis_reply *replies, int count, cx_trouble *trouble)
+is_served(const cx_redis_reply *replies, int count, cx_trouble *trouble, bool *maybe_done)
 {
 	for (int i = 0; i < count; i++)
 	{
@@ -137,6 +162,7 @@ is_served(const cx_redis_reply *replies, int count, cx_trouble *trouble)
 		if (cx_login_needed(&replies[i]))
 		{
 			cx_connection_close(connection);
+			*maybe_done = i > 0;
 			return cx_trouble_set(trouble, CX_TROUBLE_REFUSED, "%s", replies[i].data);
 		}
 	}
@@ -177,19 +203,60 @@ tell_breaker(const cx_trouble *trouble)
 	}
 }
 
-cx_redis_status
-cx_redis_call(const cx_redis_command *commands, int count, cx_redis_reply *replies,
-			  cx_redis_budget *budget)
+static void
+note_problem(cx_redis_cause cause, bool maybe_done, const char *text)
+{
+	last_problem.cause = cause;
+	last_problem.maybe_done = maybe_done;
+	strlcpy(last_problem.text, text, sizeof(last_problem.text));
+}
+
+static void
+note_trouble(const cx_trouble *trouble, bool maybe_done)
+{
+	const char *text = trouble->text;
+	const char *said;
+
+	switch (trouble->kind)
+	{
+		case CX_TROUBLE_TOO_LARGE:
+			note_problem(CX_REDIS_TOO_LARGE, maybe_done, text);
+			break;
+		case CX_TROUBLE_REFUSED:
+			if (trouble->for_log_only)
+			{
+				note_problem(CX_REDIS_UNREACHABLE, maybe_done, "see the server log");
+				break;
+			}
+			said = strstr(text, CX_LOGIN_REFUSED);
+			note_problem(CX_REDIS_REFUSED, maybe_done,
+						 said != NULL ? said + strlen(CX_LOGIN_REFUSED) : text);
+			break;
+		default:
+			note_problem(CX_REDIS_UNREACHABLE, maybe_done, text);
+			break;
+	}
+}
+
+static cx_redis_status
+call(const cx_redis_command *commands, int count, cx_redis_reply *replies, bool repeatable,
+	 cx_redis_budget *budget)
 {
 	cx_deadline deadline;
 	cx_trouble	trouble;
+	bool		maybe_done;
 	bool		done;
 
 	if (cx_redis_url[0] == '\0' || !cx_shmem_ready())
+	{
+		note_problem(CX_REDIS_UNREACHABLE, false, "cache_ext.redis_url is empty");
 		return CX_REDIS_UNCONFIGURED;
+	}
 	if (budget->left_us <= 0 || !INTERRUPTS_CAN_BE_PROCESSED() ||
 		!cx_breaker_enter(budget->left_us))
 	{
+		note_problem(CX_REDIS_UNREACHABLE, false, budget->left_us <= 0 ? "no answer in time" :
+					 "not tried, since it did not answer a moment ago");
 		cx_count(CX_COUNT_REDIS_SKIPPED);
 		return CX_REDIS_DOWN;
 	}
@@ -197,9 +264,10 @@ cx_redis_call(const cx_redis_command *commands, int count, cx_redis_reply *repli
 	deadline = cx_wait_deadline(budget->left_us);
 	PG_TRY();
 	{
+		maybe_done = false;
 		done = follow_settings(&trouble) &&
-			exchange(commands, count, replies, &deadline, &trouble) &&
-			is_served(replies, count, &trouble);
+			exchange(commands, count, replies, repeatable, &deadline, &trouble, &maybe_done) &&
+			is_served(replies, count, &trouble, &maybe_done);
 	}
 	PG_CATCH();
 	{
@@ -218,6 +286,7 @@ cx_redis_call(const cx_redis_command *commands, int count, cx_redis_reply *repli
 			cx_count(CX_COUNT_REDIS_COMMANDS);
 		return CX_REDIS_OK;
 	}
+	note_trouble(&trouble, maybe_done);
 	tell_breaker(&trouble);
 	if (trouble.kind == CX_TROUBLE_UNRESOLVED)
 	{
@@ -226,6 +295,26 @@ cx_redis_call(const cx_redis_command *commands, int count, cx_redis_reply *repli
 	}
 	cx_count(CX_COUNT_REDIS_ERRORS);
 	return CX_REDIS_FAILED;
+}
+
+cx_redis_status
+cx_redis_call(const cx_redis_command *commands, int count, cx_redis_reply *replies,
+			  cx_redis_budget *budget)
+{
+	return call(commands, count, replies, true, budget);
+}
+
+cx_redis_status
+cx_redis_call_once(const cx_redis_command *commands, int count, cx_redis_reply *replies,
+				   cx_redis_budget *budget)
+{
+	return call(commands, count, replies, false, budget);
+}
+
+const cx_redis_problem *
+cx_redis_last_problem(void)
+{
+	return &last_problem;
 }
 
 long

@@ -54,6 +54,22 @@ typedef struct cx_redis_budget
 	int64		left_us;
 } cx_redis_budget;
 
+/* Why a call was not CX_REDIS_OK. */
+typedef enum cx_redis_cause
+{
+	CX_REDIS_UNREACHABLE,		/* or silent, or not tried */
+	CX_REDIS_REFUSED,			/* an error reply that means everybody: a password, loading, ... */
+	CX_REDIS_TOO_LARGE			/* a reply over max_entry_size plus slack */
+} cx_redis_cause;
+
+typedef struct cx_redis_problem
+{
+	cx_redis_cause cause;
+	bool		maybe_done;		/* some of the commands may have been carried out */
+	char		text[256];		/* for users and the log; printable ASCII; what the server said,
+								 * code first, if it refused */
+} cx_redis_problem;
+
 extern void cx_redis_init(void);
 
 /* Fills the budget with redis_timeout. */
@@ -70,6 +86,19 @@ extern void cx_redis_budget_start(cx_redis_budget *budget);
  */
 extern cx_redis_status cx_redis_call(const cx_redis_command *commands, int count,
 									 cx_redis_reply *replies, cx_redis_budget *budget);
+
+/*
+ * The same for commands whose effect differs when sent twice: the batch is sent once at most.  A
+ * failure leaves open what was carried out; cx_redis_last_problem() tells where nothing was.
+ */
+extern cx_redis_status cx_redis_call_once(const cx_redis_command *commands, int count,
+										  cx_redis_reply *replies, cx_redis_budget *budget);
+
+/* What became of this process's last call, if its status was not CX_REDIS_OK. */
+extern const cx_redis_problem *cx_redis_last_problem(void);
+
+/* Grows when a call opens a connection: what answers may be another server than before. */
+extern uint64 cx_redis_connections(void);
 
 /* Could a call be tried right now?  Takes no lock and does no I/O. */
 extern bool cx_redis_available(void);

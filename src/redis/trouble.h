@@ -24,6 +24,7 @@ typedef enum cx_trouble_kind
 typedef struct cx_trouble
 {
 	cx_trouble_kind kind;
+	bool		for_log_only;	/* the text names what no user should see */
 	char		text[256];		/* for the log: no password, no user's data, printable ASCII */
 } cx_trouble;
 

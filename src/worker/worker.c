@@ -4,12 +4,14 @@
  *
  * One process a server, without a database.  Once a second, or when told to, it
  * - resolves the host name of redis_url, which backends can't do without blocking;
- * - looks after prepared transactions that nobody announced.
+ * - looks after prepared transactions that nobody announced;
+ * - tells Redis what was committed (core/delivery.c).
  * Nothing depends on it for exactness in between: while it is away, names stay as they were
- * resolved and what is pending stays pending.
+ * resolved, what is pending stays pending, and what is to be told stays in the ring.
  */
 #include "postgres.h"
 
+#include "core/delivery.h"
 #include "core/prepared.h"
 #include "redis/redis.h"
 #include "worker/worker.h"
@@ -21,9 +23,15 @@
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "utils/guc.h"
+#include "utils/resowner.h"
+#include "utils/timestamp.h"
 
 #define SWEEP_INTERVAL_MS 1000L
 #define RESTART_SECONDS 5
+
+/* What is ready when the server shuts down is delivered if that takes no longer than this. */
+#define LAST_DELIVERY_MS 2000
+#define LAST_PAUSE_MS 10L
 
 void
 cx_worker_init(void)
@@ -51,6 +59,20 @@ limit_name_lookups(void)
 	setenv("RES_OPTIONS", "timeout:1 attempts:1", 0);
 }
 
+/* Is the worker to go on?  Sessions that are ending may still reserve or cancel what they tell. */
+static bool
+goes_on(void)
+{
+	static TimestampTz asked_to_end = 0;
+
+	if (!ShutdownRequestPending)
+		return true;
+	if (asked_to_end == 0)
+		asked_to_end = GetCurrentTimestamp();
+	return cx_delivery_unfinished() &&
+		!TimestampDifferenceExceeds(asked_to_end, GetCurrentTimestamp(), LAST_DELIVERY_MS);
+}
+
 void
 cx_worker_main(Datum argument)
 {
@@ -58,10 +80,14 @@ cx_worker_main(Datum argument)
 	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
 	BackgroundWorkerUnblockSignals();
 	limit_name_lookups();
+	/* what is taken outside a transaction, as a hash is, belongs to somebody nevertheless */
+	CurrentResourceOwner = ResourceOwnerCreate(NULL, "cache_ext worker");
+	cx_delivery_start();
 
-	while (!ShutdownRequestPending)
+	while (goes_on())
 	{
 		long		resolve_ms;
+		long		pause_ms = SWEEP_INTERVAL_MS;
 
 		if (ConfigReloadPending)
 		{
@@ -71,9 +97,13 @@ cx_worker_main(Datum argument)
 
 		cx_prepared_sweep();
 		resolve_ms = cx_redis_resolve();
+		if (resolve_ms >= 0)
+			pause_ms = Min(pause_ms, resolve_ms);
+		pause_ms = Min(pause_ms, cx_delivery_round());
+		if (ShutdownRequestPending)
+			pause_ms = Min(pause_ms, LAST_PAUSE_MS);
 
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 resolve_ms < 0 ? SWEEP_INTERVAL_MS : Min(resolve_ms, SWEEP_INTERVAL_MS),
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, pause_ms,
 						 PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();

@@ -1,0 +1,50 @@
+/*
+ * api/delivery.c
+ *		SQL function delivery: what Redis is still to be told, and how the worker gets on with it.
+ */
+#include "postgres.h"
+
+#include "base/shmem.h"
+#include "core/delivery.h"
+
+#include "access/htup_details.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+static Datum
+interval_since(TimestampTz since)
+{
+	Interval   *age = palloc0(sizeof(Interval));
+
+	age->time = Max(GetCurrentTimestamp() - since, 0);
+	return IntervalPGetDatum(age);
+}
+
+PG_FUNCTION_INFO_V1(cache_ext_delivery);
+Datum
+cache_ext_delivery(PG_FUNCTION_ARGS)
+{
+	cx_delivery_status status;
+	TupleDesc	desc;
+	Datum		values[10];
+	bool		nulls[10] = {false};
+
+	cx_shmem_require();
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	cx_delivery_read_status(&status);
+	values[0] = CStringGetTextDatum(status.worker);
+	values[1] = Int64GetDatum((int64) (status.queue.published - status.queue.delivered));
+	nulls[2] = status.queue.oldest == 0;
+	values[2] = nulls[2] ? (Datum) 0 : interval_since(status.queue.oldest);
+	values[3] = Int64GetDatum((int64) status.queue.size);
+	values[4] = Int64GetDatum((int64) status.queue.used);
+	values[5] = Int32GetDatum(status.sweeps_pending);
+	values[6] = Int64GetDatum((int64) status.delivered);
+	values[7] = Int64GetDatum((int64) status.retried);
+	values[8] = Int64GetDatum((int64) status.dropped);
+	values[9] = Int64GetDatum((int64) status.generation);
+	return HeapTupleGetDatum(heap_form_tuple(desc, values, nulls));
+}

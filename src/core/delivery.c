@@ -1,0 +1,643 @@
+/*
+ * core/delivery.c
+ *		Telling Redis what was committed: the background worker's part.
+ *
+ * Invariants (rule numbers of the protocol in core/clock.c):
+ *
+ *	1. What older eras left, and what a restarted Redis may have forgotten, is removed before anything is
+ *	   delivered (16).
+ *	2. Sweeps are done before messages.  What a message has for a target is not sent if it is older than
+ *	   a sweep of it: it would bring back what the sweep removed.
+ *	3. Of messages for one key the earlier in the ring goes first, also where it has to wait for its
+ *	   transaction to end; the versions say the same, but a key may be gone by then, and its version.
+ *	4. A message is over only when Redis has answered, on the connection that showed which Redis it is.
+ *	   All may be sent twice; from the first that failed on, all are sent again in their order.
+ *	5. A commit is told only when its record is on disk: no crash takes back what Redis knows.
+ *
+ * One process, so no locks but those of the modules it uses.  Memory: a context that each batch resets.
+ */
+#include "postgres.h"
+
+#include "base/settings.h"
+#include "base/shmem.h"
+#include "core/delivery.h"
+#include "core/era.h"
+#include "core/held.h"
+#include "core/outbox.h"
+#include "core/scan.h"
+#include "core/sweeps.h"
+
+#include "access/xlog.h"
+#include "miscadmin.h"
+#include "port/atomics.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#define BATCH_MESSAGES 256
+#define BATCH_BYTES (1024 * 1024)
+#define ROUND_BATCHES 32
+
+/* How long a command is of use once it is sent: after that it creates no key any more (14). */
+#define DELAY_MS 60000
+
+#define IDLE_MS 1000L
+#define TROUBLE_MS 100L
+#define LEAST_BUDGET_MS 1000
+#define LOG_INTERVAL_MS 60000
+
+typedef enum worker_doing
+{
+	DOING_NOTHING,				/* no worker */
+	DOING_IDLE,
+	DOING_STANDBY,
+	DOING_WITHOUT_REDIS,
+	DOING_WAITING,
+	DOING_REMOVING,
+	DOING_DELIVERING
+} worker_doing;
+
+static const char *const doing_names[] = {
+	[DOING_NOTHING] = "not running",
+	[DOING_IDLE] = "idle",
+	[DOING_STANDBY] = "standby",
+	[DOING_WITHOUT_REDIS] = "no redis_url",
+	[DOING_WAITING] = "waiting for Redis",
+	[DOING_REMOVING] = "removing old keys",
+	[DOING_DELIVERING] = "delivering"
+};
+
+typedef struct delivery_state
+{
+	pg_atomic_uint32 doing;
+	pg_atomic_uint64 delivered;
+	pg_atomic_uint64 retried;
+	pg_atomic_uint64 dropped;
+} delivery_state;
+
+/* One message of a batch. */
+typedef struct item
+{
+	cx_record  *record;
+	const cx_message *message;
+	cx_entity_origin origin;
+	bool		sent;			/* else a sweep covers it */
+} item;
+
+static delivery_state *state = NULL;
+
+static MemoryContext batch_context = NULL;
+static cx_held *held = NULL;
+static item items[BATCH_MESSAGES];
+static int	item_count;
+static cx_redis_command commands[BATCH_MESSAGES];
+static cx_redis_reply replies[BATCH_MESSAGES];
+static int	command_count;
+
+/* The last look at which Redis it is. */
+static uint64 looked_connection = 0;	/* cx_redis_connections() then; 0: none */
+static TimestampTz looked_at = 0;
+
+static uint64 sweeps_seen = 0;	/* cx_sweeps_raised() when all were done */
+static TimestampTz pause_until = 0;
+
+static Size
+delivery_size(void)
+{
+	return sizeof(delivery_state);
+}
+
+static void
+delivery_create(void *area)
+{
+	delivery_state *fresh = area;
+
+	pg_atomic_init_u32(&fresh->doing, DOING_NOTHING);
+	pg_atomic_init_u64(&fresh->delivered, 0);
+	pg_atomic_init_u64(&fresh->retried, 0);
+	pg_atomic_init_u64(&fresh->dropped, 0);
+}
+
+static void
+delivery_attach(void *area)
+{
+	state = area;
+}
+
+static const cx_shmem_area delivery_area = {
+	"cache_ext delivery worker", delivery_size, delivery_create, delivery_attach
+};
+
+static bool
+everything_delivered(void)
+{
+	return cx_queue_is_empty() && cx_sweeps_wanted() == 0;
+}
+
+void
+cx_delivery_init(void)
+{
+	cx_era_init();
+	cx_queue_init();
+	cx_sweeps_init();
+	cx_shmem_register(&delivery_area);
+	cx_era_set_empty_check(everything_delivered);
+}
+
+static void
+begin_doing(worker_doing what)
+{
+	pg_atomic_write_u32(&state->doing, what);
+}
+
+static void
+worker_gone(int code, Datum arg)
+{
+	begin_doing(DOING_NOTHING);
+}
+
+void
+cx_delivery_start(void)
+{
+	batch_context = AllocSetContextCreate(TopMemoryContext, "cache_ext delivery",
+										  ALLOCSET_DEFAULT_SIZES);
+	before_shmem_exit(worker_gone, (Datum) 0);
+	cx_queue_attach_worker();
+	begin_doing(DOING_IDLE);
+}
+
+void
+cx_delivery_read_status(cx_delivery_status *status)
+{
+	cx_queue_read_status(&status->queue);
+	status->delivered = pg_atomic_read_u64(&state->delivered);
+	status->retried = pg_atomic_read_u64(&state->retried);
+	status->dropped = pg_atomic_read_u64(&state->dropped);
+	status->sweeps_pending = cx_sweeps_wanted();
+	status->generation = cx_era_begun().generation;
+	status->worker = doing_names[pg_atomic_read_u32(&state->doing)];
+}
+
+static void
+log_trouble(const char *what)
+{
+	static TimestampTz logged_at = 0;
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (logged_at != 0 && !TimestampDifferenceExceeds(logged_at, now, LOG_INTERVAL_MS))
+		return;
+	logged_at = now;
+	ereport(LOG,
+			(errmsg("cache_ext cannot tell Redis what was committed: %s", what),
+			 errdetail("It is kept and tried again.  This is logged once a minute at most.")));
+}
+
+/* Returns false, for who found the trouble to return. */
+static bool
+trouble(void)
+{
+	begin_doing(DOING_WAITING);
+	pause_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), TROUBLE_MS);
+	return false;
+}
+
+static cx_redis_budget
+budget(void)
+{
+	cx_redis_budget fresh = {(int64) Max(cx_redis_timeout, LEAST_BUDGET_MS) * 1000};
+
+	return fresh;
+}
+
+/*
+ * Which Redis it is (invariant 1)
+ */
+
+/*
+ * The run_id in what INFO says.  A server that does not tell is taken for another with every
+ * connection.
+ */
+static void
+find_run_id(const cx_redis_reply *info, char run_id[CX_RUN_ID_LENGTH])
+{
+	const char *found = info->type == CX_REDIS_TEXT ? strstr(info->data, "run_id:") : NULL;
+
+	char		made_up[CX_RUN_ID_LENGTH + 1] = {0};
+
+	snprintf(made_up, sizeof(made_up), "connection " UINT64_FORMAT " of %d",
+			 cx_redis_connections(), MyProcPid);
+	memcpy(run_id, made_up, CX_RUN_ID_LENGTH);
+	if (found != NULL && strlen(found) >= strlen("run_id:") + CX_RUN_ID_LENGTH)
+		memcpy(run_id, found + strlen("run_id:"), CX_RUN_ID_LENGTH);
+}
+
+/* Asks Redis for its run_id and its clock. */
+static bool
+ask_redis(char run_id[CX_RUN_ID_LENGTH], int64 *clock_ms)
+{
+	const char *info[] = {"INFO", "server"};
+	const char *clock[] = {"TIME"};
+	const size_t info_lengths[] = {4, 6};
+	const size_t clock_lengths[] = {4};
+	cx_redis_command asked[] = {{2, info, info_lengths}, {1, clock, clock_lengths}};
+	cx_redis_reply said[2];
+	cx_redis_budget left = budget();
+
+	if (cx_redis_call(asked, 2, said, &left) != CX_REDIS_OK)
+		return false;
+	if (said[1].type != CX_REDIS_ARRAY || said[1].element_count != 2 ||
+		said[1].elements[0].type != CX_REDIS_TEXT || said[1].elements[1].type != CX_REDIS_TEXT)
+	{
+		log_trouble(said[1].type == CX_REDIS_ERROR ? said[1].data : "no answer to TIME");
+		return false;
+	}
+	find_run_id(&said[0], run_id);
+	*clock_ms = strtoll(said[1].elements[0].data, NULL, 10) * 1000 +
+		strtoll(said[1].elements[1].data, NULL, 10) / 1000;
+	return true;
+}
+
+/* Removes the keys that match and are older than the origin.  False: not all of them. */
+static bool
+remove_older(const char *pattern, size_t length, bool only_own, const cx_entity_origin *origin)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "cache_ext removal",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	uint64		connection = cx_redis_connections();
+	bool		done = true;
+	cx_scan		scan;
+
+	cx_scan_start(&scan, pattern, length);
+	while (done && !scan.complete)
+	{
+		cx_redis_budget left = budget();
+		size_t		next = 0;
+
+		done = !ShutdownRequestPending && cx_scan_next(&scan, &left);
+		while (done && next < scan.key_count)
+		{
+			int			count = (int) Min(scan.key_count - next, BATCH_MESSAGES);
+
+			for (int i = 0; i < count; i++)
+				commands[i] = *cx_entity_remove(scan.keys[next + i].data,
+												scan.keys[next + i].length, only_own, origin);
+			left = budget();
+			done = cx_entity_call(commands, count, replies, &left) == CX_REDIS_OK;
+			for (int i = 0; i < count && done; i++)
+				if (replies[i].type == CX_REDIS_ERROR)
+				{
+					log_trouble(replies[i].data);
+					done = false;
+				}
+			next += count;
+		}
+		MemoryContextReset(context);
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+	/* a cursor is of no use to another server */
+	return done && cx_redis_connections() == connection;
+}
+
+static bool
+remove_all_older(XLogRecPtr lsn)
+{
+	cx_entity_origin origin = {cx_era_begun(), lsn, 0};
+	char	   *pattern = psprintf("%s:*:row:*", cx_key_prefix);
+
+	return remove_older(pattern, strlen(pattern), true, &origin);
+}
+
+/* Invariant 1.  Another Redis may be behind a new connection; a clock may be set. */
+static bool
+look_at_redis(void)
+{
+	char		run_id[CX_RUN_ID_LENGTH];
+	int64		clock_ms;
+
+	if (looked_connection == cx_redis_connections() && looked_connection != 0 &&
+		!TimestampDifferenceExceeds(looked_at, GetCurrentTimestamp(), IDLE_MS))
+		return true;
+
+	looked_connection = 0;
+	if (!ask_redis(run_id, &clock_ms))
+		return false;
+	looked_connection = cx_redis_connections();
+	looked_at = GetCurrentTimestamp();
+	if (cx_era_redis(run_id, clock_ms))
+		return true;
+
+	begin_doing(DOING_REMOVING);
+	if (!remove_all_older(GetXLogInsertRecPtr()))
+	{
+		looked_connection = 0;
+		return false;
+	}
+	cx_era_removed(run_id);
+	return true;
+}
+
+/*
+ * Sweeps (invariant 2)
+ */
+
+static bool
+do_sweeps(void)
+{
+	uint64		raised = cx_sweeps_raised();
+	char		pattern[CX_OUTBOX_MAX_KEY];
+	size_t		length;
+	cx_entity_origin origin = {cx_era_begun(), InvalidXLogRecPtr, 0};
+	int			index;
+
+	if (raised == sweeps_seen)
+		return true;
+	while (cx_sweeps_next(&index, pattern, &length, &origin.lsn))
+	{
+		begin_doing(DOING_REMOVING);
+		if (!(length == 0 ? remove_all_older(origin.lsn) :
+			  remove_older(pattern, length, false, &origin)))
+			return false;
+		cx_sweeps_done(index, origin.lsn);
+	}
+	sweeps_seen = raised;
+	return true;
+}
+
+/*
+ * Messages
+ */
+
+/* A command of plain words; palloc'd. */
+static cx_redis_command
+plain_command(const char *name, const cx_message *message, bool with_value)
+{
+	const char **argv = palloc(sizeof(char *) * 5);
+	size_t	   *argvlen = palloc(sizeof(size_t) * 5);
+	cx_redis_command command = {2, argv, argvlen};
+
+	argv[0] = name;
+	argvlen[0] = strlen(name);
+	argv[1] = message->data;
+	argvlen[1] = message->key_length;
+	if (with_value)
+	{
+		argv[2] = message->data + message->key_length;
+		argvlen[2] = message->value_length;
+		command.argc = 3;
+		if (message->ttl_ms > 0)
+		{
+			argv[3] = "PX";
+			argvlen[3] = 2;
+			argv[4] = psprintf(INT64_FORMAT, message->ttl_ms);
+			argvlen[4] = strlen(argv[4]);
+			command.argc = 5;
+		}
+	}
+	return command;
+}
+
+static cx_redis_command
+make_command(const item *one)
+{
+	const cx_message *message = one->message;
+	const char *value = message->data + message->key_length;
+	cx_redis_command none = {0};
+
+	switch (message->kind)
+	{
+		case CX_MESSAGE_ENTITY:
+			return *cx_entity_set(message->data, message->key_length,
+								  message->has_value ? value : NULL, message->value_length,
+								  message->has_value ? message->ttl_ms : CX_ENTITY_TOMBSTONE_MS,
+								  &one->origin, cx_era_redis_clock() + DELAY_MS);
+		case CX_MESSAGE_SET:
+			return plain_command("SET", message, true);
+		case CX_MESSAGE_DELETE:
+			return plain_command("DEL", message, false);
+		case CX_MESSAGE_UNLOCK:
+			return *cx_entity_unlock(message->data, message->key_length, value,
+									 message->value_length);
+	}
+	return none;
+}
+
+/* Adds what is left of a record; returns the bytes of it. */
+static size_t
+add_record(cx_record *record, size_t bytes)
+{
+	const cx_message *message;
+	uint32		sequence;
+
+	for (uint32 left = cx_record_left(record, &message, &sequence);
+		 left > 0 && item_count < BATCH_MESSAGES && bytes < BATCH_BYTES; left--)
+	{
+		item	   *one = &items[item_count++];
+
+		one->record = record;
+		one->message = message;
+		one->origin.era = cx_era_begun();
+		one->origin.lsn = cx_record_commit(record);
+		one->origin.sequence = sequence++;
+		one->sent = message->kind != CX_MESSAGE_ENTITY ||
+			!cx_sweeps_cover(message->target, one->origin.lsn);
+		if (one->sent)
+		{
+			commands[command_count++] = make_command(one);
+			bytes += message->size;
+		}
+		message = cx_message_next(message);
+	}
+	return bytes;
+}
+
+/* Fills the batch with what can be sent.  Returns false if sweeps have to come first. */
+static bool
+fill_batch(void)
+{
+	uint64		end = cx_queue_end();
+	uint64		position = cx_queue_start();
+	XLogRecPtr	latest = InvalidXLogRecPtr;
+	size_t		bytes = 0;
+
+	item_count = 0;
+	command_count = 0;
+	held = cx_held_create();
+	while (position < end && item_count < BATCH_MESSAGES && bytes < BATCH_BYTES)
+	{
+		cx_record  *record = cx_queue_at(position);
+
+		position = cx_record_next(position, record);
+		switch (cx_record_state_of(record))
+		{
+			case CX_RECORD_FILLING:
+				position = end;			/* nobody knows yet what for */
+				break;
+			case CX_RECORD_RESERVED:
+				cx_held_add(held, record);
+				break;
+			case CX_RECORD_READY:
+				if (cx_sweeps_raised() != sweeps_seen)
+					return false;
+				if (cx_held_names(held, record))
+					cx_held_add(held, record);
+				else
+				{
+					bytes = add_record(record, bytes);
+					latest = Max(latest, cx_record_commit(record));
+				}
+				break;
+			case CX_RECORD_OVER:
+				break;
+		}
+	}
+
+	if (latest > GetFlushRecPtr(NULL))
+		XLogFlush(latest);
+	return true;
+}
+
+static bool
+has_code(const cx_redis_reply *reply, const char *code)
+{
+	return strncmp(reply->data, code, strlen(code)) == 0;
+}
+
+/* What Redis refuses for lack of memory or for good may at least be removed. */
+static bool
+settle_refused(const item *one, const cx_redis_reply *refusal, bool *dropped)
+{
+	cx_redis_budget left = budget();
+	cx_redis_reply reply = *refusal;
+
+	*dropped = false;
+	if (one->message->kind == CX_MESSAGE_ENTITY &&
+		(has_code(refusal, "OOM") || has_code(refusal, "ERR")))
+	{
+		cx_redis_command *removal = cx_entity_remove(one->message->data, one->message->key_length,
+													 false, &one->origin);
+
+		if (cx_entity_call(removal, 1, &reply, &left) != CX_REDIS_OK)
+			return false;
+		if (reply.type != CX_REDIS_ERROR)
+			return true;
+	}
+	log_trouble(reply.data);
+	*dropped = has_code(&reply, "ERR");
+	return *dropped;
+}
+
+/* Invariant 4: ends the messages up to the first that failed. */
+static bool
+end_batch(void)
+{
+	int			next_reply = 0;
+
+	for (int i = 0; i < item_count; i++)
+	{
+		bool		dropped = false;
+
+		if (items[i].sent)
+		{
+			const cx_redis_reply *reply = &replies[next_reply++];
+
+			if (reply->type == CX_REDIS_ERROR && !settle_refused(&items[i], reply, &dropped))
+			{
+				pg_atomic_fetch_add_u64(&state->retried, command_count - (next_reply - 1));
+				return false;
+			}
+			pg_atomic_fetch_add_u64(dropped ? &state->dropped : &state->delivered, 1);
+		}
+		cx_record_delivered(items[i].record, 1);
+	}
+	return true;
+}
+
+/* False: trouble.  *more: it is worth while to go on at once. */
+static bool
+deliver_batch(bool *more)
+{
+	cx_redis_budget left = budget();
+	bool		done;
+
+	*more = true;
+	if (!fill_batch())
+		return true;
+	if (item_count == 0)
+	{
+		*more = false;
+		cx_queue_release();
+		return true;
+	}
+	begin_doing(DOING_DELIVERING);
+	if (command_count > 0)
+	{
+		if (cx_entity_call(commands, command_count, replies, &left) != CX_REDIS_OK)
+		{
+			pg_atomic_fetch_add_u64(&state->retried, command_count);
+			return false;
+		}
+		if (cx_redis_connections() != looked_connection)
+		{
+			/* another Redis perhaps: look first, then send all of it again */
+			pg_atomic_fetch_add_u64(&state->retried, command_count);
+			return true;
+		}
+	}
+	done = end_batch();
+	cx_queue_release();
+	return done;
+}
+
+static bool
+run_batches(bool *more)
+{
+	*more = true;
+	for (int i = 0; i < ROUND_BATCHES && *more; i++)
+	{
+		MemoryContextReset(batch_context);
+		if (!look_at_redis() || !do_sweeps() || !deliver_batch(more))
+			return false;
+	}
+	return true;
+}
+
+long
+cx_delivery_round(void)
+{
+	MemoryContext old;
+	TimestampTz now = GetCurrentTimestamp();
+	bool		more;
+	bool		done;
+
+	if (!cx_era_begin())
+	{
+		begin_doing(RecoveryInProgress() ? DOING_STANDBY : DOING_IDLE);
+		return IDLE_MS;
+	}
+	if (cx_redis_url[0] == '\0')
+	{
+		begin_doing(DOING_WITHOUT_REDIS);
+		return IDLE_MS;
+	}
+	if (now < pause_until)
+		return TimestampDifferenceMilliseconds(now, pause_until) + 1;
+
+	old = MemoryContextSwitchTo(batch_context);
+	done = run_batches(&more) || trouble();
+	MemoryContextSwitchTo(old);
+	if (!done)
+		return TROUBLE_MS;
+	if (!more)
+		begin_doing(DOING_IDLE);
+	return more ? 0 : IDLE_MS;
+}
+
+bool
+cx_delivery_unfinished(void)
+{
+	return pg_atomic_read_u32(&state->doing) != DOING_WAITING && cx_era_in_use() &&
+		cx_redis_url[0] != '\0' && !RecoveryInProgress() && !everything_delivered();
+}
