@@ -300,3 +300,36 @@ cx_entity_take_back(const char *key, size_t key_length, XLogRecPtr lsn, cx_redis
 
 	(void) cx_entity_call(cx_entity_remove(key, key_length, false, &origin), 1, &reply, budget);
 }
+
+static uint64
+get_64(const char *bytes)
+{
+	uint64		number;
+
+	memcpy(&number, bytes, sizeof(number));
+	return pg_ntoh64(number);
+}
+
+static uint32
+get_32(const char *bytes)
+{
+	uint32		number;
+
+	memcpy(&number, bytes, sizeof(number));
+	return pg_ntoh32(number);
+}
+
+bool
+cx_entity_read_lsn(const char *stored, size_t length, XLogRecPtr *lsn)
+{
+	const char *version = stored + length - CX_ENTITY_VERSION_SIZE;
+	cx_era		era;
+
+	if (length <= CX_ENTITY_SUFFIX_SIZE ||
+		memcmp(version - SUFFIX_HEAD_LENGTH, SUFFIX_HEAD, SUFFIX_HEAD_LENGTH) != 0 ||
+		!cx_era_get(&era) || get_64(version) != GetSystemIdentifier() ||
+		get_32(version + 8) != era.timeline || get_32(version + 12) != era.generation)
+		return false;
+	*lsn = get_64(version + 16);
+	return true;
+}

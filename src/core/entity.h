@@ -37,6 +37,12 @@ extern cx_entity_verdict cx_entity_fill(const char *key, size_t key_length, cons
 										size_t value_length, int64 ttl_ms, XLogRecPtr lsn,
 										cx_redis_budget *budget);
 
+/*
+ * Reads the LSN of a stored entity's version.  False for what has none, and for versions of another
+ * server or another era than that of now, whose LSNs tell nothing.
+ */
+extern bool cx_entity_read_lsn(const char *stored, size_t length, XLogRecPtr *lsn);
+
 /* Takes back a fill: removes the key if what it holds is no newer than lsn. */
 extern void cx_entity_take_back(const char *key, size_t key_length, XLogRecPtr lsn,
 								cx_redis_budget *budget);

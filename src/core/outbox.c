@@ -118,6 +118,7 @@ static cx_record **records = NULL;
 static int	record_count = 0;
 static int	record_room = 0;
 static uint32 next_sequence = 1;
+static bool late_sweep = false; /* of what this transaction has reserved, too */
 static cx_sweep_set sweeps = 0;	/* expected here */
 static cx_sweep_set handed_over = 0;	/* of them, to the prepared transaction */
 
@@ -136,6 +137,7 @@ forget_all(void)
 	record_count = 0;
 	record_room = 0;
 	next_sequence = 1;
+	late_sweep = false;
 	sweeps = 0;
 	handed_over = 0;
 }
@@ -332,6 +334,7 @@ cx_outbox_sweep(const cx_outbox_target *wanted)
 	message    *new = add_message(MESSAGE_SWEEP, NULL, 0, NULL, 0, 0);
 
 	new->target = found;
+	late_sweep = phase == PHASE_COMMITTING;
 	end_if_ending();
 }
 
@@ -494,6 +497,7 @@ make_record_room(void)
 static void
 give_up(int first)
 {
+	late_sweep |= record_count > 0;
 	for (int i = first; i < message_count; i++)
 	{
 		if (!messages[i].counts)
@@ -628,7 +632,8 @@ end_commit(void)
 
 	CX_STOP(CX_STOP_OUTBOX_VISIBLE);
 	cx_era_use();
-	cx_sweeps_raise(sweeps, commit);
+	/* past the commit, and before any other: with what the transaction's own records have */
+	cx_sweeps_raise(sweeps, late_sweep ? commit + 1 : commit);
 	cx_sweeps_let_go(sweeps);
 	for (int i = 0; i < record_count; i++)
 		cx_queue_publish(records[i], commit);
