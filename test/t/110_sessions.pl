@@ -205,6 +205,7 @@ for my $ttl ('0', '-1 s', '999 us', '-1 month', '36501 d', '178000000 years', '-
 {
 	like($s->query("SELECT cache_ext.session_create('dave', '{}', '$ttl')"), $range, "ttl $ttl");
 }
+like($s->query("SELECT cache_ext.session_create('dave', '{}', '$_')"), qr/^ERROR/, "ttl $_") for 'infinity', '-infinity', '';
 is($s->ok(q{SELECT expires_at - created_at FROM cache_ext.session_create('dave', '{}', '36500 d') t,
 	cache_ext.session_get(t, false)}), '36500 days', 'the longest ttl');
 like($s->query(q{SELECT cache_ext.session_create('')}), qr/argument "user_id" must not be empty/, 'no user');
