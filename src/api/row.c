@@ -541,6 +541,9 @@ fill(row_request *request, Datum row, bool absent, const cx_stamp *stamp)
 		if (!written)
 			return;
 	}
+	/* Redis may have forgotten the version of what came meanwhile */
+	if (!is_exact(request, stamp))
+		return;
 	CX_STOP(CX_STOP_FILL_READY);
 	verdict = cx_entity_fill(request->key.data, request->key.len, map.data, map.len, ttl_ms,
 							 stamp->lsn, &request->budget);

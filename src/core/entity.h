@@ -64,10 +64,13 @@ extern bool cx_entity_is_map(const char *value, size_t length);
 /* What nobody reads any more after this has no chance to come too late. */
 #define CX_ENTITY_TOMBSTONE_MS INT64CONST(600000)
 
+/* The same for a key that is removed with many others: longer than not_after_ms is ever set. */
+#define CX_ENTITY_REMOVED_MS INT64CONST(120000)
+
 /*
  * The commands, palloc'd; they point to key and value.  set: after not_after_ms of Redis's clock it
- * creates nothing any more.  remove: what is older; with only_own not what other servers stored, but
- * all of other eras of this one.
+ * creates nothing any more.  remove: what is older, of which only a version stays for a while; with
+ * only_own not what other servers stored, but all of other eras of this one.
  */
 extern cx_redis_command *cx_entity_set(const char *key, size_t key_length, const char *value,
 									   size_t value_length, int64 ttl_ms,

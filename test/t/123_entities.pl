@@ -105,7 +105,7 @@ has({ 't:2' => 'id=2 v=c', 't:3' => 'id=3 v=kept', 't:10' => 'gone' }, 'keys tha
 $s->ok(q{BEGIN; UPDATE t SET id = 10 WHERE id = 2; UPDATE t SET id = 2 WHERE id = 3; UPDATE t SET id = 3 WHERE id = 10; COMMIT});
 has({ 't:2' => 'id=2 v=kept', 't:3' => 'id=3 v=c', 't:10' => 'gone' }, 'in one transaction');
 $s->ok(q{TRUNCATE t; INSERT INTO t SELECT i, 'r' FROM generate_series(1, 5) i});
-has({ 't:3' => 'id=3 v=r', 't:10' => 'absent' }, 'truncated and filled again');
+has({ 't:3' => 'id=3 v=r', 't:10' => 'gone' }, 'truncated and filled again');
 $s->ok(q{INSERT INTO t SELECT i FROM generate_series(6, 9) i; ALTER TABLE t ALTER id TYPE bigint; UPDATE t SET id = id - 1 WHERE id = 1});
 $s->ok(q{UPDATE t SET id = id - 1 WHERE id > 1});
 has({ map({ ("t:$_" => $_ < 5 ? "id=$_ v=r" : "id=$_ v=NULL") } 0 .. 8), 't:9' => 'gone' }, 'every key moved on by one');
@@ -123,7 +123,7 @@ has({ 't:0' => 'id=0 v=replica' }, 'session_replication_role');
 $s->ok(q{WITH d AS (DELETE FROM t WHERE id = 101 RETURNING *) INSERT INTO t SELECT 102, v FROM d});
 has({ 't:101' => 'gone', 't:102' => 'id=102 v=copied' }, 'writable CTEs');
 $s->ok(q{BEGIN; TRUNCATE t; COPY t (id, v) FROM '} . $node->basedir . q{/copy' (FREEZE); COMMIT});
-has({ 't:101' => 'id=101 v=copied', 't:102' => 'absent' }, 'COPY FREEZE');
+has({ 't:101' => 'id=101 v=copied', 't:102' => 'gone' }, 'COPY FREEZE');
 $s->ok(q{CREATE TABLE children (id int PRIMARY KEY, parent bigint REFERENCES t ON DELETE CASCADE ON UPDATE CASCADE);
 	SELECT cache_ext.attach('children', 'child:{id}', 'write_through'); INSERT INTO children VALUES (1, 101); UPDATE t SET id = 103});
 has({ 'child:1' => 'id=1 parent=103' }, 'a cascade');
@@ -160,17 +160,16 @@ my @keys = $redis->keys(stored_key('many:*'));
 is(@keys, 900, 'one by one up to max_dirty_keys');
 $s->ok(q{UPDATE many SET v = 'y'; UPDATE many SET v = 'z'; INSERT INTO many SELECT i FROM generate_series(1001, 3000) i});
 all_delivered($node);
-@keys = $redis->keys(stored_key('many:*'));
-is(@keys, 0, 'beyond that all of them go');
+is((grep { entity_text($client, "many:$_") =~ /id/ } 1 .. 3000), 0, 'beyond that all of them go');
 $s->ok(q{UPDATE many SET v = 'one' WHERE id = 2500});
-has({ 'many:2500' => 'id=2500 v=one', 'many:1' => 'absent' }, 'and come back one by one');
+has({ 'many:2500' => 'id=2500 v=one', 'many:1' => 'gone' }, 'and come back one by one');
 
 note '--- two-phase commit';
 $s->ok(q{UPDATE many SET v = 'two' WHERE id = 1});
 $s->ok(q{BEGIN; UPDATE many SET v = 'prepared' WHERE id = 1; PREPARE TRANSACTION 'x'});
 has({ 'many:1' => 'id=1 v=two' }, 'prepared');
 $s->ok(q{COMMIT PREPARED 'x'});
-has({ 'many:1' => 'absent', 'many:2500' => 'absent' }, 'committed: readers ask the table');
+has({ 'many:1' => 'gone', 'many:2500' => 'gone' }, 'committed: readers ask the table');
 $s->ok(q{UPDATE many SET v = 'three' WHERE id = 1; BEGIN; UPDATE many SET v = 'prepared' WHERE id = 1; PREPARE TRANSACTION 'x'});
 $s->ok(q{ROLLBACK PREPARED 'x'});
 has({ 'many:1' => 'id=1 v=three' }, 'rolled back');
@@ -215,7 +214,7 @@ replicated(q{INSERT INTO r VALUES (1, 'a'); INSERT INTO tree VALUES (1, 'a'), (1
 	{ 'r:1' => 'id=1 v=a', 'tree:1' => 'id=1 v=a', 'tree:11' => 'id=11 v=b' }, 'inserted');
 replicated(q{UPDATE r SET id = 2; UPDATE tree SET id = 12 WHERE id = 1}, { 'r:1' => 'gone', 'r:2' => 'id=2 v=a', 'tree:1' => 'gone', 'tree:12' => 'id=12 v=a' },
 	'updated');
-replicated(q{TRUNCATE r; TRUNCATE tree_2; INSERT INTO tree VALUES (2, 'c')}, { 'r:2' => 'absent', 'tree:11' => 'absent', 'tree:12' => 'absent',
+replicated(q{TRUNCATE r; TRUNCATE tree_2; INSERT INTO tree VALUES (2, 'c')}, { 'r:2' => 'gone', 'tree:11' => 'gone', 'tree:12' => 'gone',
 	'tree:2' => 'id=2 v=c' }, 'truncated, a partition too');
 $s->ok('DROP SUBSCRIPTION sub');
 

@@ -147,7 +147,7 @@ $w->ok(q{SET cache_ext.max_dirty_keys = 2; UPDATE t SET v = 'newrow'; RESET cach
 all_delivered($node);
 $w->ok(q{SELECT stop_release('fill_ready')});
 is($s->finish, 'fourth', 'the row of then');
-is(entity_text($client, 't:1'), 'absent', 'what a change of many rows has removed does not come back');
+is(entity_text($client, 't:1'), 'gone', 'what a change of many rows has removed does not come back');
 $s->ok('RESET cache_ext.stop_at');
 is(row_v($s, 1), 'newrow', 'the row is as it was changed');
 
@@ -393,7 +393,7 @@ $node->stop('immediate');
 $node->start;
 $s = Session->new($node);
 all_delivered($node);
-is(entity_text($client, 't:4'), 'absent', 'after a crash what was in Redis goes');
+is(entity_text($client, 't:4'), 'gone', 'after a crash what was in Redis goes');
 row_v($s, 5);
 $client->call('SET', stored_key('t:4'), $old);
 is(row_v($s, 4), 'value5', 'and what comes back from before it is not believed');
