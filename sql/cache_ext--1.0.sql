@@ -332,6 +332,13 @@ CREATE VIEW cache_ext.attached AS
 COMMENT ON VIEW cache_ext.attached IS
 'the tables whose rows have keys in Redis, and what keeps them from having any';
 
+CREATE FUNCTION cache_ext.row(rowtype anyelement, VARIADIC key "any")
+RETURNS anyelement
+AS 'MODULE_PATHNAME', 'cache_ext_row'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.row(anyelement, "any") IS
+'one row of an attached table by the columns of its key, from Redis where that is exact, else from the table';
+
 --
 -- Watching
 --

@@ -75,6 +75,7 @@ _PG_init(void)
 
 	cx_query_scan_init();
 	cx_attachment_init();
+	cx_row_init();
 	cx_definitions_init();
 	cx_commit_net_init();		/* after the dirty set: called before it at commit */
 	cx_worker_init();

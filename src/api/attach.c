@@ -214,9 +214,9 @@ check_definition(Oid relid, List *arguments)
 	if (attachment->problem != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
-				 errmsg("table \"%s\" cannot be attached with the key \"%s\"",
-						RelationGetRelationName(relation), texts[0]),
-				 errdetail("%s.", attachment->problem),
+				 errmsg("table \"%s\" cannot be attached with the key \"%s\": %s",
+						RelationGetRelationName(relation), texts[0], attachment->problem),
+				 !attachment->ambiguous ? 0 :
 				 errhint("The columns of a primary key, or of a unique index that is neither partial nor deferrable and whose columns are NOT NULL, must be in the key.")));
 	table_close(relation, NoLock);
 	return attachment;

@@ -226,14 +226,15 @@ bind_to_relation(cx_attachment *attachment, Relation relation)
 			return psprintf("column \"%s\" of type %s cannot be part of a key", name,
 							format_type_be(attachment->key_types[i]));
 	}
-	if (!key_is_unique(attachment, relation))
+	attachment->ambiguous = !key_is_unique(attachment, relation);
+	if (attachment->ambiguous)
 		return "no unique index makes sure that two rows never have the same key";
 
 	foreach(lc, attachment->columns)
 		if (column_number(desc, lfirst(lc)) == InvalidAttrNumber)
 			return psprintf("column \"%s\" does not exist", (char *) lfirst(lc));
 	attachment->codec = cx_entity_codec_create(desc, attachment->columns, &refused, &reason);
-	if (attachment->codec == NULL)
+	if (attachment->codec == NULL && attachment->write_through)
 		return psprintf("column \"%s\" cannot be part of the map: %s",
 						NameStr(TupleDescAttr(desc, refused - 1)->attname), reason);
 	return NULL;

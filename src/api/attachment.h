@@ -38,10 +38,11 @@ typedef struct cx_attachment
 	 * then the rest is set.
 	 */
 	const char *problem;
+	bool		ambiguous;		/* the problem is that no unique index covers the key */
 	int			key_count;
 	AttrNumber	keys[CX_TEMPLATE_MAX_COLUMNS];	/* by the template's index */
 	Oid			key_types[CX_TEMPLATE_MAX_COLUMNS]; /* domains stripped */
-	cx_entity_codec *codec;
+	cx_entity_codec *codec;		/* NULL: invalidates, and has a column that no map can hold */
 
 	cx_outbox_target target;
 } cx_attachment;

@@ -12,7 +12,9 @@
  *	   transaction to end; the versions say the same, but a key may be gone by then, and its version.
  *	4. A message is over only when Redis has answered, on the connection that showed which Redis it is.
  *	   All may be sent twice; from the first that failed on, all are sent again in their order.
- *	5. A commit is told only when its record is on disk: no crash takes back what Redis knows.
+ *	5. What a Redis that has lost its memory since may have been told is not told again: it may have been
+ *	   told of something newer too, which comes only later.  Readers ask the table instead.
+ *	6. A commit is told only when its record is on disk: no crash takes back what Redis knows.
  *
  * One process, so no locks but those of the modules it uses.  Memory: a context that each batch resets.
  */
@@ -24,8 +26,9 @@
 #include "core/era.h"
 #include "core/held.h"
 #include "core/outbox.h"
-#include "core/scan.h"
+#include "core/removal.h"
 #include "core/sweeps.h"
+#include "redis/wait.h"
 
 #include "access/xlog.h"
 #include "miscadmin.h"
@@ -33,7 +36,6 @@
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "utils/memutils.h"
-#include "utils/timestamp.h"
 
 #define BATCH_MESSAGES 256
 #define BATCH_BYTES (1024 * 1024)
@@ -44,8 +46,6 @@
 
 #define IDLE_MS 1000L
 #define TROUBLE_MS 100L
-#define LEAST_BUDGET_MS 1000
-#define LOG_INTERVAL_MS 60000
 
 typedef enum worker_doing
 {
@@ -83,6 +83,7 @@ typedef struct item
 	const cx_message *message;
 	cx_entity_origin origin;
 	bool		sent;			/* else a sweep covers it */
+	bool		doubtful;		/* invariant 5 */
 } item;
 
 static delivery_state *state = NULL;
@@ -97,10 +98,18 @@ static int	command_count;
 
 /* The last look at which Redis it is. */
 static uint64 looked_connection = 0;	/* cx_redis_connections() then; 0: none */
-static TimestampTz looked_at = 0;
+static int64 looked_at = 0;		/* cx_wait_clock() */
+
+/*
+ * Positions in the ring: the end of the batch, up to where messages may have been told without being
+ * over, and up to where to a Redis that has lost its memory since (5).
+ */
+static uint64 batch_end = 0;
+static uint64 told_end = 0;
+static uint64 doubtful_end = 0;
 
 static uint64 sweeps_seen = 0;	/* cx_sweeps_raised() when all were done */
-static TimestampTz pause_until = 0;
+static int64 pause_until = 0;	/* cx_wait_clock() */
 
 static Size
 delivery_size(void)
@@ -179,35 +188,13 @@ cx_delivery_read_status(cx_delivery_status *status)
 	status->worker = doing_names[pg_atomic_read_u32(&state->doing)];
 }
 
-static void
-log_trouble(const char *what)
-{
-	static TimestampTz logged_at = 0;
-	TimestampTz now = GetCurrentTimestamp();
-
-	if (logged_at != 0 && !TimestampDifferenceExceeds(logged_at, now, LOG_INTERVAL_MS))
-		return;
-	logged_at = now;
-	ereport(LOG,
-			(errmsg("cache_ext cannot tell Redis what was committed: %s", what),
-			 errdetail("It is kept and tried again.  This is logged once a minute at most.")));
-}
-
 /* Returns false, for who found the trouble to return. */
 static bool
 trouble(void)
 {
 	begin_doing(DOING_WAITING);
-	pause_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), TROUBLE_MS);
+	pause_until = cx_wait_clock() + TROUBLE_MS * 1000;
 	return false;
-}
-
-static cx_redis_budget
-budget(void)
-{
-	cx_redis_budget fresh = {(int64) Max(cx_redis_timeout, LEAST_BUDGET_MS) * 1000};
-
-	return fresh;
 }
 
 /*
@@ -222,7 +209,6 @@ static void
 find_run_id(const cx_redis_reply *info, char run_id[CX_RUN_ID_LENGTH])
 {
 	const char *found = info->type == CX_REDIS_TEXT ? strstr(info->data, "run_id:") : NULL;
-
 	char		made_up[CX_RUN_ID_LENGTH + 1] = {0};
 
 	snprintf(made_up, sizeof(made_up), "connection " UINT64_FORMAT " of %d",
@@ -242,14 +228,14 @@ ask_redis(char run_id[CX_RUN_ID_LENGTH], int64 *clock_ms)
 	const size_t clock_lengths[] = {4};
 	cx_redis_command asked[] = {{2, info, info_lengths}, {1, clock, clock_lengths}};
 	cx_redis_reply said[2];
-	cx_redis_budget left = budget();
+	cx_redis_budget left = cx_delivery_budget();
 
 	if (cx_redis_call(asked, 2, said, &left) != CX_REDIS_OK)
 		return false;
 	if (said[1].type != CX_REDIS_ARRAY || said[1].element_count != 2 ||
 		said[1].elements[0].type != CX_REDIS_TEXT || said[1].elements[1].type != CX_REDIS_TEXT)
 	{
-		log_trouble(said[1].type == CX_REDIS_ERROR ? said[1].data : "no answer to TIME");
+		cx_delivery_log(said[1].type == CX_REDIS_ERROR ? said[1].data : "no answer to TIME");
 		return false;
 	}
 	find_run_id(&said[0], run_id);
@@ -258,56 +244,13 @@ ask_redis(char run_id[CX_RUN_ID_LENGTH], int64 *clock_ms)
 	return true;
 }
 
-/* Removes the keys that match and are older than the origin.  False: not all of them. */
-static bool
-remove_older(const char *pattern, size_t length, bool only_own, const cx_entity_origin *origin)
-{
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "cache_ext removal",
-												  ALLOCSET_DEFAULT_SIZES);
-	MemoryContext old = MemoryContextSwitchTo(context);
-	uint64		connection = cx_redis_connections();
-	bool		done = true;
-	cx_scan		scan;
-
-	cx_scan_start(&scan, pattern, length);
-	while (done && !scan.complete)
-	{
-		cx_redis_budget left = budget();
-		size_t		next = 0;
-
-		done = !ShutdownRequestPending && cx_scan_next(&scan, &left);
-		while (done && next < scan.key_count)
-		{
-			int			count = (int) Min(scan.key_count - next, BATCH_MESSAGES);
-
-			for (int i = 0; i < count; i++)
-				commands[i] = *cx_entity_remove(scan.keys[next + i].data,
-												scan.keys[next + i].length, only_own, origin);
-			left = budget();
-			done = cx_entity_call(commands, count, replies, &left) == CX_REDIS_OK;
-			for (int i = 0; i < count && done; i++)
-				if (replies[i].type == CX_REDIS_ERROR)
-				{
-					log_trouble(replies[i].data);
-					done = false;
-				}
-			next += count;
-		}
-		MemoryContextReset(context);
-	}
-	MemoryContextSwitchTo(old);
-	MemoryContextDelete(context);
-	/* a cursor is of no use to another server */
-	return done && cx_redis_connections() == connection;
-}
-
 static bool
 remove_all_older(XLogRecPtr lsn)
 {
 	cx_entity_origin origin = {cx_era_begun(), lsn, 0};
 	char	   *pattern = psprintf("%s:*:row:*", cx_key_prefix);
 
-	return remove_older(pattern, strlen(pattern), true, &origin);
+	return cx_removal_run(pattern, strlen(pattern), true, &origin);
 }
 
 /* Invariant 1.  Another Redis may be behind a new connection; a clock may be set. */
@@ -318,14 +261,14 @@ look_at_redis(void)
 	int64		clock_ms;
 
 	if (looked_connection == cx_redis_connections() && looked_connection != 0 &&
-		!TimestampDifferenceExceeds(looked_at, GetCurrentTimestamp(), IDLE_MS))
+		cx_wait_clock() < looked_at + IDLE_MS * 1000)
 		return true;
 
 	looked_connection = 0;
 	if (!ask_redis(run_id, &clock_ms))
 		return false;
 	looked_connection = cx_redis_connections();
-	looked_at = GetCurrentTimestamp();
+	looked_at = cx_wait_clock();
 	if (cx_era_redis(run_id, clock_ms))
 		return true;
 
@@ -336,6 +279,7 @@ look_at_redis(void)
 		return false;
 	}
 	cx_era_removed(run_id);
+	doubtful_end = told_end;
 	return true;
 }
 
@@ -358,7 +302,7 @@ do_sweeps(void)
 	{
 		begin_doing(DOING_REMOVING);
 		if (!(length == 0 ? remove_all_older(origin.lsn) :
-			  remove_older(pattern, length, false, &origin)))
+			  cx_removal_run(pattern, length, false, &origin)))
 			return false;
 		cx_sweeps_done(index, origin.lsn);
 	}
@@ -404,14 +348,15 @@ make_command(const item *one)
 {
 	const cx_message *message = one->message;
 	const char *value = message->data + message->key_length;
+	bool		has_value = message->has_value && !one->doubtful;
 	cx_redis_command none = {0};
 
 	switch (message->kind)
 	{
 		case CX_MESSAGE_ENTITY:
 			return *cx_entity_set(message->data, message->key_length,
-								  message->has_value ? value : NULL, message->value_length,
-								  message->has_value ? message->ttl_ms : CX_ENTITY_TOMBSTONE_MS,
+								  has_value ? value : NULL, message->value_length,
+								  has_value ? message->ttl_ms : CX_ENTITY_TOMBSTONE_MS,
 								  &one->origin, cx_era_redis_clock() + DELAY_MS);
 		case CX_MESSAGE_SET:
 			return plain_command("SET", message, true);
@@ -426,7 +371,7 @@ make_command(const item *one)
 
 /* Adds what is left of a record; returns the bytes of it. */
 static size_t
-add_record(cx_record *record, size_t bytes)
+add_record(cx_record *record, bool doubtful, size_t bytes)
 {
 	const cx_message *message;
 	uint32		sequence;
@@ -437,6 +382,7 @@ add_record(cx_record *record, size_t bytes)
 		item	   *one = &items[item_count++];
 
 		one->record = record;
+		one->doubtful = doubtful;
 		one->message = message;
 		one->origin.era = cx_era_begun();
 		one->origin.lsn = cx_record_commit(record);
@@ -468,6 +414,7 @@ fill_batch(void)
 	while (position < end && item_count < BATCH_MESSAGES && bytes < BATCH_BYTES)
 	{
 		cx_record  *record = cx_queue_at(position);
+		bool		doubtful = position < doubtful_end;
 
 		position = cx_record_next(position, record);
 		switch (cx_record_state_of(record))
@@ -485,7 +432,8 @@ fill_batch(void)
 					cx_held_add(held, record);
 				else
 				{
-					bytes = add_record(record, bytes);
+					bytes = add_record(record, doubtful, bytes);
+					batch_end = position;
 					latest = Max(latest, cx_record_commit(record));
 				}
 				break;
@@ -509,7 +457,7 @@ has_code(const cx_redis_reply *reply, const char *code)
 static bool
 settle_refused(const item *one, const cx_redis_reply *refusal, bool *dropped)
 {
-	cx_redis_budget left = budget();
+	cx_redis_budget left = cx_delivery_budget();
 	cx_redis_reply reply = *refusal;
 
 	*dropped = false;
@@ -524,7 +472,7 @@ settle_refused(const item *one, const cx_redis_reply *refusal, bool *dropped)
 		if (reply.type != CX_REDIS_ERROR)
 			return true;
 	}
-	log_trouble(reply.data);
+	cx_delivery_log(reply.data);
 	*dropped = has_code(&reply, "ERR");
 	return *dropped;
 }
@@ -559,7 +507,7 @@ end_batch(void)
 static bool
 deliver_batch(bool *more)
 {
-	cx_redis_budget left = budget();
+	cx_redis_budget left = cx_delivery_budget();
 	bool		done;
 
 	*more = true;
@@ -577,16 +525,21 @@ deliver_batch(bool *more)
 		if (cx_entity_call(commands, command_count, replies, &left) != CX_REDIS_OK)
 		{
 			pg_atomic_fetch_add_u64(&state->retried, command_count);
+			if (cx_redis_last_problem()->maybe_done)
+				told_end = Max(told_end, batch_end);
 			return false;
 		}
 		if (cx_redis_connections() != looked_connection)
 		{
 			/* another Redis perhaps: look first, then send all of it again */
+			told_end = Max(told_end, batch_end);
 			pg_atomic_fetch_add_u64(&state->retried, command_count);
 			return true;
 		}
 	}
 	done = end_batch();
+	if (!done)
+		told_end = Max(told_end, batch_end);
 	cx_queue_release();
 	return done;
 }
@@ -608,7 +561,7 @@ long
 cx_delivery_round(void)
 {
 	MemoryContext old;
-	TimestampTz now = GetCurrentTimestamp();
+	int64		now = cx_wait_clock();
 	bool		more;
 	bool		done;
 
@@ -623,7 +576,7 @@ cx_delivery_round(void)
 		return IDLE_MS;
 	}
 	if (now < pause_until)
-		return TimestampDifferenceMilliseconds(now, pause_until) + 1;
+		return (long) ((pause_until - now) / 1000) + 1;
 
 	old = MemoryContextSwitchTo(batch_context);
 	done = run_batches(&more) || trouble();

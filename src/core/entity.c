@@ -10,7 +10,8 @@
  *	1. Comparing and setting is one step, a script of one key.  Bytes are compared, as numbers: Lua has
  *	   no integers of 64 bits, and compares strings as the locale says.
  *	2. Whatever is sent twice has the effect of what is sent once.
- *	3. A deleted row leaves a version for longer than anything older can come after it.  What comes too
+ *	3. A deleted row leaves a version for longer than anything older can come after it, and so does a
+ *	   key that is removed: what is on its way to Redis twice must not bring it back.  What comes too
  *	   late never creates a key; newer than what is there, it removes that.
  */
 #include "postgres.h"
@@ -66,7 +67,9 @@ static cx_script remove_script = {
 	"  if string.sub(old, 20, 27) ~= string.sub(ARGV[1], 9, 16) then difference = -1 end\n"
 	"end\n"
 	"if difference and difference >= 0 then return 0 end\n"
-	"return redis.pcall('UNLINK', KEYS[1])\n"
+	"local done = redis.pcall('SET', KEYS[1], '\\129\\168_version\\196\\028' .. ARGV[1], 'PX', ARGV[3])\n"
+	"if done.err then return redis.pcall('UNLINK', KEYS[1]) end\n"
+	"return 1\n"
 };
 
 static char *
@@ -218,12 +221,13 @@ cx_entity_set(const char *key, size_t key_length, const char *value, size_t valu
 cx_redis_command *
 cx_entity_remove(const char *key, size_t key_length, bool only_own, const cx_entity_origin *origin)
 {
-	cx_redis_command *command = make_command(&remove_script, key, key_length, 2);
+	cx_redis_command *command = make_command(&remove_script, key, key_length, 3);
 	char	   *version = palloc(CX_ENTITY_VERSION_SIZE);
 
 	put_version(version, origin);
 	add_argument(command, version, CX_ENTITY_VERSION_SIZE);
 	add_argument(command, only_own ? "own" : "any", 3);
+	add_number(command, CX_ENTITY_REMOVED_MS);
 	return command;
 }
 
@@ -299,4 +303,37 @@ cx_entity_take_back(const char *key, size_t key_length, XLogRecPtr lsn, cx_redis
 	cx_redis_reply reply;
 
 	(void) cx_entity_call(cx_entity_remove(key, key_length, false, &origin), 1, &reply, budget);
+}
+
+static uint64
+get_64(const char *bytes)
+{
+	uint64		number;
+
+	memcpy(&number, bytes, sizeof(number));
+	return pg_ntoh64(number);
+}
+
+static uint32
+get_32(const char *bytes)
+{
+	uint32		number;
+
+	memcpy(&number, bytes, sizeof(number));
+	return pg_ntoh32(number);
+}
+
+bool
+cx_entity_read_lsn(const char *stored, size_t length, XLogRecPtr *lsn)
+{
+	const char *version = stored + length - CX_ENTITY_VERSION_SIZE;
+	cx_era		era;
+
+	if (length <= CX_ENTITY_SUFFIX_SIZE ||
+		memcmp(version - SUFFIX_HEAD_LENGTH, SUFFIX_HEAD, SUFFIX_HEAD_LENGTH) != 0 ||
+		!cx_era_get(&era) || get_64(version) != GetSystemIdentifier() ||
+		get_32(version + 8) != era.timeline || get_32(version + 12) != era.generation)
+		return false;
+	*lsn = get_64(version + 16);
+	return true;
 }

@@ -37,6 +37,12 @@ extern cx_entity_verdict cx_entity_fill(const char *key, size_t key_length, cons
 										size_t value_length, int64 ttl_ms, XLogRecPtr lsn,
 										cx_redis_budget *budget);
 
+/*
+ * Reads the LSN of a stored entity's version.  False for what has none, and for versions of another
+ * server or another era than that of now, whose LSNs tell nothing.
+ */
+extern bool cx_entity_read_lsn(const char *stored, size_t length, XLogRecPtr *lsn);
+
 /* Takes back a fill: removes the key if what it holds is no newer than lsn. */
 extern void cx_entity_take_back(const char *key, size_t key_length, XLogRecPtr lsn,
 								cx_redis_budget *budget);
@@ -58,10 +64,13 @@ extern bool cx_entity_is_map(const char *value, size_t length);
 /* What nobody reads any more after this has no chance to come too late. */
 #define CX_ENTITY_TOMBSTONE_MS INT64CONST(600000)
 
+/* The same for a key that is removed with many others: longer than not_after_ms is ever set. */
+#define CX_ENTITY_REMOVED_MS INT64CONST(120000)
+
 /*
  * The commands, palloc'd; they point to key and value.  set: after not_after_ms of Redis's clock it
- * creates nothing any more.  remove: what is older; with only_own not what other servers stored, but
- * all of other eras of this one.
+ * creates nothing any more.  remove: what is older, of which only a version stays for a while; with
+ * only_own not what other servers stored, but all of other eras of this one.
  */
 extern cx_redis_command *cx_entity_set(const char *key, size_t key_length, const char *value,
 									   size_t value_length, int64 ttl_ms,

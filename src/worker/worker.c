@@ -14,6 +14,7 @@
 #include "core/delivery.h"
 #include "core/prepared.h"
 #include "redis/redis.h"
+#include "redis/wait.h"
 #include "worker/worker.h"
 
 #include "miscadmin.h"
@@ -24,13 +25,12 @@
 #include "storage/latch.h"
 #include "utils/guc.h"
 #include "utils/resowner.h"
-#include "utils/timestamp.h"
 
 #define SWEEP_INTERVAL_MS 1000L
 #define RESTART_SECONDS 5
 
 /* What is ready when the server shuts down is delivered if that takes no longer than this. */
-#define LAST_DELIVERY_MS 2000
+#define LAST_DELIVERY_US 2000000
 #define LAST_PAUSE_MS 10L
 
 void
@@ -63,14 +63,14 @@ limit_name_lookups(void)
 static bool
 goes_on(void)
 {
-	static TimestampTz asked_to_end = 0;
+	static int64 asked_to_end = 0;
 
 	if (!ShutdownRequestPending)
 		return true;
 	if (asked_to_end == 0)
-		asked_to_end = GetCurrentTimestamp();
+		asked_to_end = cx_wait_clock();
 	return cx_delivery_unfinished() &&
-		!TimestampDifferenceExceeds(asked_to_end, GetCurrentTimestamp(), LAST_DELIVERY_MS);
+		cx_wait_clock() < asked_to_end + LAST_DELIVERY_US;
 }
 
 void

@@ -21,7 +21,7 @@ CREATE FUNCTION redis_clock() RETURNS bigint AS :'module' LANGUAGE C;
 CREATE FUNCTION image(number integer) RETURNS bytea
 	AS $$SELECT decode('81a176cd' || lpad(to_hex(number), 4, '0'), 'hex')$$ LANGUAGE sql;
 
--- A row that tells Redis of itself.  The order of commands in its transaction is cmin's.
+-- Rows that tell Redis of themselves.
 CREATE TABLE t (id integer PRIMARY KEY, v integer);
 
 CREATE FUNCTION tell() RETURNS trigger AS $$
@@ -32,6 +32,10 @@ BEGIN
 		PERFORM outbox_entity('cache_ext:db:row:t:*', 'cache_ext:db:row:t:' || OLD.id, NULL,
 			1, TG_ARGV[0]::boolean);
 	ELSE
+		IF TG_OP = 'UPDATE' AND OLD.id <> NEW.id THEN
+			PERFORM outbox_entity('cache_ext:db:row:t:*', 'cache_ext:db:row:t:' || OLD.id, NULL,
+				1, TG_ARGV[0]::boolean);
+		END IF;
 		PERFORM outbox_entity('cache_ext:db:row:t:*', 'cache_ext:db:row:t:' || NEW.id, image(NEW.v),
 			1, TG_ARGV[0]::boolean);
 	END IF;

@@ -8,6 +8,7 @@
 #   settled($node);                        # waits until everything is delivered
 #   delivery($s, 'backlog');               # a column of the view
 #   version($redis, 7);                    # [ system, timeline, generation, lsn, sequence ]
+#   worker_pid($node);
 #   right($node, $redis, 'test name');     # at rest: every key is its row, or absent
 package Outbox;
 
@@ -20,7 +21,7 @@ use PostgreSQL::Test::Utils;
 use Resp;
 use Test::More;
 
-our @EXPORT = qw(create_outbox build_outbox seen at_key settled delivery version right
+our @EXPORT = qw(create_outbox build_outbox seen at_key settled delivery version right worker_pid
   stored);
 
 my $module;
@@ -73,6 +74,19 @@ sub version
 	my ($redis, $id) = @_;
 	my $bytes = stored($redis, "cache_ext:db:row:t:$id") // return;
 	return [ unpack 'Q> N N Q> N', substr $bytes, -28 ];
+}
+
+# It has no database, so no view shows it.
+sub worker_pid
+{
+	my ($node) = @_;
+	my ($postmaster) = slurp_file($node->data_dir . '/postmaster.pid') =~ /^(\d+)/;
+	for my $directory (glob '/proc/[0-9]*')
+	{
+		my ($stat, $command) = map { -e $_ ? eval { slurp_file($_) } // '' : '' } "$directory/stat", "$directory/cmdline";
+		return $directory =~ s{/proc/}{}r if $stat =~ /\) \S+ $postmaster / && $command =~ /cache_ext worker/;
+	}
+	return;
 }
 
 sub delivery
