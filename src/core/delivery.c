@@ -6,8 +6,8 @@
  *
  *	1. What older eras left, and what a restarted Redis may have forgotten, is removed before anything is
  *	   delivered (16).
- *	2. Sweeps are done before messages.  What a message has for a target is not sent if it is older than
- *	   a sweep of it: it would bring back what the sweep removed.
+ *	2. Sweeps are done before messages of later commits.  What a message has for a target is not sent if
+ *	   it is older than a sweep of it: it would bring back what the sweep removed.
  *	3. Of messages for one key the earlier in the ring goes first, also where it has to wait for its
  *	   transaction to end; the versions say the same, but a key may be gone by then, and its version.
  *	4. A message is over only when Redis has answered, on the connection that showed which Redis it is.
@@ -108,7 +108,9 @@ static uint64 batch_end = 0;
 static uint64 told_end = 0;
 static uint64 doubtful_end = 0;
 
-static uint64 sweeps_seen = 0;	/* cx_sweeps_raised() when all were done */
+/* The last pass over all sweeps: cx_sweeps_raised() and the insert position before it. */
+static uint64 sweeps_seen = 0;
+static XLogRecPtr sweeps_position = InvalidXLogRecPtr;
 static int64 pause_until = 0;	/* cx_wait_clock() */
 
 static Size
@@ -244,10 +246,19 @@ ask_redis(char run_id[CX_RUN_ID_LENGTH], int64 *clock_ms)
 	return true;
 }
 
+/* The last version before an LSN: what is read or changed at it is newer than what is removed. */
+static cx_entity_origin
+just_before(XLogRecPtr lsn)
+{
+	cx_entity_origin origin = {cx_era_begun(), lsn - 1, PG_UINT32_MAX};
+
+	return origin;
+}
+
 static bool
 remove_all_older(XLogRecPtr lsn)
 {
-	cx_entity_origin origin = {cx_era_begun(), lsn, 0};
+	cx_entity_origin origin = just_before(lsn);
 	char	   *pattern = psprintf("%s:*:row:*", cx_key_prefix);
 
 	return cx_removal_run(pattern, strlen(pattern), true, &origin);
@@ -287,27 +298,39 @@ look_at_redis(void)
  * Sweeps (invariant 2)
  */
 
+/*
+ * Each that is wanted, once: while targets are swept all the time, messages have their turn in between.
+ */
 static bool
 do_sweeps(void)
 {
+	XLogRecPtr	position = GetXLogInsertRecPtr();
 	uint64		raised = cx_sweeps_raised();
 	char		pattern[CX_OUTBOX_MAX_KEY];
 	size_t		length;
-	cx_entity_origin origin = {cx_era_begun(), InvalidXLogRecPtr, 0};
-	int			index;
+	cx_entity_origin origin;
+	XLogRecPtr	lsn;
+	int			index = -1;
 
-	if (raised == sweeps_seen)
-		return true;
-	while (cx_sweeps_next(&index, pattern, &length, &origin.lsn))
+	while (cx_sweeps_next(&index, pattern, &length, &lsn))
 	{
 		begin_doing(DOING_REMOVING);
-		if (!(length == 0 ? remove_all_older(origin.lsn) :
+		origin = just_before(lsn);
+		if (!(length == 0 ? remove_all_older(lsn) :
 			  cx_removal_run(pattern, length, false, &origin)))
 			return false;
-		cx_sweeps_done(index, origin.lsn);
+		cx_sweeps_done(index, lsn);
 	}
 	sweeps_seen = raised;
+	sweeps_position = position;
 	return true;
+}
+
+/* Is a sweep to be done before this is told? */
+static bool
+is_sweep_first(XLogRecPtr commit)
+{
+	return commit > sweeps_position && cx_sweeps_raised() != sweeps_seen;
 }
 
 /*
@@ -399,8 +422,8 @@ add_record(cx_record *record, bool doubtful, size_t bytes)
 	return bytes;
 }
 
-/* Fills the batch with what can be sent.  Returns false if sweeps have to come first. */
-static bool
+/* Fills the batch with what can be sent. */
+static void
 fill_batch(void)
 {
 	uint64		end = cx_queue_end();
@@ -426,9 +449,9 @@ fill_batch(void)
 				cx_held_add(held, record);
 				break;
 			case CX_RECORD_READY:
-				if (cx_sweeps_raised() != sweeps_seen)
-					return false;
-				if (cx_held_names(held, record))
+				if (is_sweep_first(cx_record_commit(record)))
+					position = end;
+				else if (cx_held_names(held, record))
 					cx_held_add(held, record);
 				else
 				{
@@ -444,7 +467,6 @@ fill_batch(void)
 
 	if (latest > GetFlushRecPtr(NULL))
 		XLogFlush(latest);
-	return true;
 }
 
 static bool
@@ -473,7 +495,7 @@ settle_refused(const item *one, const cx_redis_reply *refusal, bool *dropped)
 			return true;
 	}
 	cx_delivery_log(reply.data);
-	*dropped = has_code(&reply, "ERR");
+	*dropped = has_code(&reply, "ERR") || has_code(&reply, "WRONGTYPE");
 	return *dropped;
 }
 
@@ -511,12 +533,13 @@ deliver_batch(bool *more)
 	bool		done;
 
 	*more = true;
-	if (!fill_batch())
-		return true;
+	fill_batch();
 	if (item_count == 0)
 	{
-		*more = false;
 		cx_queue_release();
+		if (cx_sweeps_raised() != sweeps_seen)
+			return do_sweeps();
+		*more = false;
 		return true;
 	}
 	begin_doing(DOING_DELIVERING);
@@ -527,12 +550,12 @@ deliver_batch(bool *more)
 			pg_atomic_fetch_add_u64(&state->retried, command_count);
 			if (cx_redis_last_problem()->maybe_done)
 				told_end = Max(told_end, batch_end);
+			looked_connection = 0;
 			return false;
 		}
 		if (cx_redis_connections() != looked_connection)
 		{
 			/* another Redis perhaps: look first, then send all of it again */
-			told_end = Max(told_end, batch_end);
 			pg_atomic_fetch_add_u64(&state->retried, command_count);
 			return true;
 		}
@@ -551,7 +574,7 @@ run_batches(bool *more)
 	for (int i = 0; i < ROUND_BATCHES && *more; i++)
 	{
 		MemoryContextReset(batch_context);
-		if (!look_at_redis() || !do_sweeps() || !deliver_batch(more))
+		if (!look_at_redis() || !deliver_batch(more))
 			return false;
 	}
 	return true;

@@ -11,8 +11,8 @@
  *	   no integers of 64 bits, and compares strings as the locale says.
  *	2. Whatever is sent twice has the effect of what is sent once.
  *	3. A deleted row leaves a version for longer than anything older can come after it, and so does a
- *	   key that is removed: what is on its way to Redis twice must not bring it back.  What comes too
- *	   late never creates a key; newer than what is there, it removes that.
+ *	   key that a sweep removes: what is on its way to Redis twice must not bring it back.  What comes
+ *	   too late never creates a key; newer than what is there, it removes that.
  */
 #include "postgres.h"
 
@@ -67,6 +67,7 @@ static cx_script remove_script = {
 	"  if string.sub(old, 20, 27) ~= string.sub(ARGV[1], 9, 16) then difference = -1 end\n"
 	"end\n"
 	"if difference and difference >= 0 then return 0 end\n"
+	"if ARGV[2] == 'own' then return redis.pcall('UNLINK', KEYS[1]) end\n"
 	"local done = redis.pcall('SET', KEYS[1], '\\129\\168_version\\196\\028' .. ARGV[1], 'PX', ARGV[3])\n"
 	"if done.err then return redis.pcall('UNLINK', KEYS[1]) end\n"
 	"return 1\n"
@@ -240,13 +241,16 @@ cx_entity_unlock(const char *key, size_t key_length, const char *token, size_t t
 	return command;
 }
 
-/* A script that is missing did nothing, and what others did they can do again (invariant 2). */
+/*
+ * A script that is missing did nothing, and what others did they can do again (invariant 2).  Nothing
+ * is sent once more on a new connection, behind which there may be a Redis that has lost its memory.
+ */
 cx_redis_status
 cx_entity_call(const cx_redis_command *commands, int count, cx_redis_reply *replies,
 			   cx_redis_budget *budget)
 {
 	cx_script  *scripts[] = {&set_script, &remove_script, &cx_lock_release};
-	cx_redis_status status = cx_redis_call(commands, count, replies, budget);
+	cx_redis_status status = cx_redis_call_once(commands, count, replies, budget);
 	cx_redis_command loads[lengthof(scripts)];
 	cx_redis_reply loaded[lengthof(scripts)];
 	const char *argv[lengthof(scripts)][3];
@@ -271,10 +275,10 @@ cx_entity_call(const cx_redis_command *commands, int count, cx_redis_reply *repl
 		loads[i].argv = argv[i];
 		loads[i].argvlen = argvlen[i];
 	}
-	status = cx_redis_call(loads, lengthof(loads), loaded, budget);
+	status = cx_redis_call_once(loads, lengthof(loads), loaded, budget);
 	if (status != CX_REDIS_OK)
 		return status;
-	return cx_redis_call(commands, count, replies, budget);
+	return cx_redis_call_once(commands, count, replies, budget);
 }
 
 cx_entity_verdict

@@ -204,7 +204,7 @@ cx_sweeps_next(int *index, char *pattern, size_t *length, XLogRecPtr *before)
 	bool		found = false;
 
 	LWLockAcquire(&state->lock, LW_SHARED);
-	for (int i = 0; i < CX_SWEEPS && !found; i++)
+	for (int i = *index + 1; i < CX_SWEEPS && !found; i++)
 	{
 		sweep_place *place = &state->places[i];
 

@@ -34,7 +34,7 @@ extern void cx_sweeps_let_go(cx_sweep_set set);
 extern uint64 cx_target_hash(const char *pattern, size_t length);
 
 /*
- * The worker.  next: a sweep that is wanted and not done; pattern has room for CX_OUTBOX_MAX_KEY
+ * The worker.  next: the first sweep after *index (-1 at first) that is wanted and not done; pattern has room for CX_OUTBOX_MAX_KEY
  * bytes, and *length 0 stands for everything.
  */
 extern bool cx_sweeps_next(int *index, char *pattern, size_t *length, XLogRecPtr *before);

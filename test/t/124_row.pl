@@ -393,7 +393,7 @@ $node->stop('immediate');
 $node->start;
 $s = Session->new($node);
 all_delivered($node);
-is(entity_text($client, 't:4'), 'gone', 'after a crash what was in Redis goes');
+is(entity_text($client, 't:4'), 'absent', 'after a crash what was in Redis goes');
 row_v($s, 5);
 $client->call('SET', stored_key('t:4'), $old);
 is(row_v($s, 4), 'value5', 'and what comes back from before it is not believed');
