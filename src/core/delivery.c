@@ -175,6 +175,7 @@ cx_delivery_start(void)
 										  ALLOCSET_DEFAULT_SIZES);
 	before_shmem_exit(worker_gone, (Datum) 0);
 	cx_queue_attach_worker();
+	told_end = cx_queue_end();	/* by a worker before this one, perhaps */
 	begin_doing(DOING_IDLE);
 }
 
@@ -457,7 +458,8 @@ fill_batch(void)
 				{
 					bytes = add_record(record, doubtful, bytes);
 					batch_end = position;
-					latest = Max(latest, cx_record_commit(record));
+					if (cx_record_is_logged(record))
+						latest = Max(latest, cx_record_commit(record));
 				}
 				break;
 			case CX_RECORD_OVER:

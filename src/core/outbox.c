@@ -305,7 +305,7 @@ finish_messages(int first)
 
 /* Without memory and without waiting for long; where there is no room, the lock's TTL ends it. */
 static void
-release_locks(XLogRecPtr position)
+release_locks(XLogRecPtr commit, bool logged)
 {
 	uint64		size = 0;
 	uint32		count = 0;
@@ -325,7 +325,7 @@ release_locks(XLogRecPtr position)
 	for (unlock *one = unlocks; one != NULL; one = one->next)
 		copy_message(&out, CX_MESSAGE_UNLOCK, one->key, one->key_length, one->token,
 					 one->token_length);
-	cx_queue_publish(record, position);
+	cx_queue_publish(record, commit, logged);
 }
 
 static void
@@ -342,8 +342,8 @@ begin_commit(void)
 static void
 end_commit(void)
 {
-	XLogRecPtr	commit = TransactionIdIsValid(GetTopTransactionIdIfAny()) ? XactLastCommitEnd :
-		GetXLogInsertRecPtr();
+	bool		logged = TransactionIdIsValid(GetTopTransactionIdIfAny());
+	XLogRecPtr	commit = logged ? XactLastCommitEnd : GetXLogInsertRecPtr();
 
 	CX_STOP(CX_STOP_OUTBOX_VISIBLE);
 	cx_era_use();
@@ -351,8 +351,8 @@ end_commit(void)
 	cx_sweeps_raise(sweeps, late_sweep ? commit + 1 : commit);
 	cx_sweeps_let_go(sweeps);
 	for (int i = 0; i < record_count; i++)
-		cx_queue_publish(records[i], commit);
-	release_locks(commit);
+		cx_queue_publish(records[i], commit, logged);
+	release_locks(commit, logged);
 	cx_queue_wake();
 }
 
@@ -365,7 +365,7 @@ abandon(void)
 	if (unlocks != NULL)
 	{
 		cx_era_use();
-		release_locks(InvalidXLogRecPtr);
+		release_locks(InvalidXLogRecPtr, false);
 		cx_queue_wake();
 	}
 }

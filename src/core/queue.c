@@ -36,10 +36,11 @@ struct cx_record
 {
 	uint64		size;			/* in the ring */
 	pg_atomic_uint32 state;		/* a cx_record_state */
+	bool		logged;			/* commit is the end of a commit record */
 	uint32		count;			/* of messages */
 	uint32		delivered;		/* of them */
 	uint32		first_sequence;
-	XLogRecPtr	commit;			/* end of the commit record; once ready */
+	XLogRecPtr	commit;			/* once ready */
 	TimestampTz reserved_at;
 	uint64		done_bytes;		/* of the delivered messages */
 };
@@ -174,9 +175,10 @@ cx_queue_reserved(cx_record *record)
 }
 
 void
-cx_queue_publish(cx_record *record, XLogRecPtr commit)
+cx_queue_publish(cx_record *record, XLogRecPtr commit, bool logged)
 {
 	record->commit = commit;
+	record->logged = logged;
 	pg_atomic_fetch_add_u64(&state->published, record->count);
 	change_state(record, CX_RECORD_READY);
 }
@@ -242,6 +244,12 @@ XLogRecPtr
 cx_record_commit(const cx_record *record)
 {
 	return record->commit;
+}
+
+bool
+cx_record_is_logged(const cx_record *record)
+{
+	return record->logged;
 }
 
 uint32

@@ -42,13 +42,14 @@ typedef struct cx_record cx_record;
 
 /*
  * Writer.  reserve: room for messages of so many bytes in all; NULL if there is none.  Short wait for
- * a lock.  Fill in *messages, then call reserved.  publish and cancel neither wait nor fail.
+ * a lock.  Fill in *messages, then call reserved.  publish and cancel neither wait nor fail; logged: the
+ * commit is the end of a commit record, not only a position.
  * first_sequence numbers the messages within their transaction.
  */
 extern cx_record *cx_queue_reserve(uint64 size, uint32 count, uint32 first_sequence,
 								   cx_message **messages);
 extern void cx_queue_reserved(cx_record *record);
-extern void cx_queue_publish(cx_record *record, XLogRecPtr commit);
+extern void cx_queue_publish(cx_record *record, XLogRecPtr commit, bool logged);
 extern void cx_queue_cancel(cx_record *record);
 
 /* Wakes the worker. */
@@ -73,6 +74,7 @@ extern uint64 cx_record_next(uint64 position, const cx_record *record);
 
 extern cx_record_state cx_record_state_of(const cx_record *record);
 extern XLogRecPtr cx_record_commit(const cx_record *record);
+extern bool cx_record_is_logged(const cx_record *record);
 
 /* The messages that are not delivered yet, and the number of the first. */
 extern uint32 cx_record_left(const cx_record *record, const cx_message **first, uint32 *sequence);

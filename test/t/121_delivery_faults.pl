@@ -359,6 +359,34 @@ client()->call('SCRIPT', 'FLUSH');
 set_all();
 all_there('scripts that were forgotten are loaded');
 
+note '--- rights in Redis';
+sub as_user
+{
+	my (@rights) = @_;
+	client()->call('ACL', 'SETUSER', 'worker', 'reset', 'on', '>secret', '~cache_ext:*', @rights);
+	my $url = $redis->url =~ s{unix://}{unix://worker:secret\@}r;
+	sql("ALTER SYSTEM SET cache_ext.redis_url = '$url'; SELECT pg_reload_conf()");
+	return;
+}
+my @least = qw(+get +set +del +getrange +eval +evalsha +info +time +scan +unlink +script);
+client()->call('SCRIPT', 'FLUSH');
+as_user(@least);
+set_all();
+all_there('what the README names is enough');
+sql('TRUNCATE t; INSERT INTO t SELECT i, i FROM generate_series(1, 10) i');
+all_there('also for sweeps');
+as_user(grep { $_ ne '+info' } @least);
+set_all();
+all_there('without INFO each connection is taken for another Redis');
+as_user(grep { $_ ne '+time' } @least);
+set_all();
+wait_until('without TIME nothing is told', sub { sql('SELECT worker FROM cache_ext.delivery') eq 'waiting for Redis' });
+sql("ALTER SYSTEM RESET cache_ext.redis_url; SELECT pg_reload_conf()");
+settled($node);
+right($node, $redis, 'then it is');
+set_all();
+all_there('and others');
+
 note '--- many sweeps';
 # Messages have their turn in between.
 my $truncating = Session->new($node);
