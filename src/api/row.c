@@ -541,6 +541,7 @@ fill(row_request *request, Datum row, bool absent, const cx_stamp *stamp)
 		if (!written)
 			return;
 	}
+	CX_STOP(CX_STOP_FILL_FRESH);
 	/* Redis may have forgotten the version of what came meanwhile */
 	if (!is_exact(request, stamp))
 		return;

@@ -12,8 +12,10 @@
  *	   transaction to end; the versions say the same, but a key may be gone by then, and its version.
  *	4. A message is over only when Redis has answered, on the connection that showed which Redis it is.
  *	   All may be sent twice; from the first that failed on, all are sent again in their order.
- *	5. What a Redis that has lost its memory since may have been told is not told again: it may have been
- *	   told of something newer too, which comes only later.  Readers ask the table instead.
+ *	5. Rows are sent only to a Redis that was looked at.  What one that has lost its memory since may have
+ *	   been told is not told again: it may have been told of something newer too, which comes only later.
+ *	   Nor is what was committed before then of rows that have fences: a newer row's fence may be what it
+ *	   has lost.  Readers ask the table instead.
  *	6. A commit is told only when its record is on disk: no crash takes back what Redis knows.
  *
  * One process, so no locks but those of the modules it uses.  Memory: a context that each batch resets.
@@ -102,11 +104,12 @@ static int64 looked_at = 0;		/* cx_wait_clock() */
 
 /*
  * Positions in the ring: the end of the batch, up to where messages may have been told without being
- * over, and up to where to a Redis that has lost its memory since (5).
+ * over, up to where to a Redis that has lost its memory since, and the end of the ring then (5).
  */
 static uint64 batch_end = 0;
 static uint64 told_end = 0;
 static uint64 doubtful_end = 0;
+static uint64 unfenced_end = 0;
 
 /* The last pass over all sweeps: cx_sweeps_raised() and the insert position before it. */
 static uint64 sweeps_seen = 0;
@@ -292,6 +295,7 @@ look_at_redis(void)
 	}
 	cx_era_removed(run_id);
 	doubtful_end = told_end;
+	unfenced_end = cx_queue_end();
 	return true;
 }
 
@@ -395,7 +399,7 @@ make_command(const item *one)
 
 /* Adds what is left of a record; returns the bytes of it. */
 static size_t
-add_record(cx_record *record, bool doubtful, size_t bytes)
+add_record(cx_record *record, uint64 position, size_t bytes)
 {
 	const cx_message *message;
 	uint32		sequence;
@@ -406,7 +410,7 @@ add_record(cx_record *record, bool doubtful, size_t bytes)
 		item	   *one = &items[item_count++];
 
 		one->record = record;
-		one->doubtful = doubtful;
+		one->doubtful = position < doubtful_end || (message->fenced && position < unfenced_end);
 		one->message = message;
 		one->origin.era = cx_era_begun();
 		one->origin.lsn = cx_record_commit(record);
@@ -438,7 +442,7 @@ fill_batch(void)
 	while (position < end && item_count < BATCH_MESSAGES && bytes < BATCH_BYTES)
 	{
 		cx_record  *record = cx_queue_at(position);
-		bool		doubtful = position < doubtful_end;
+		uint64		start = position;
 
 		position = cx_record_next(position, record);
 		switch (cx_record_state_of(record))
@@ -456,7 +460,7 @@ fill_batch(void)
 					cx_held_add(held, record);
 				else
 				{
-					bytes = add_record(record, doubtful, bytes);
+					bytes = add_record(record, start, bytes);
 					batch_end = position;
 					if (cx_record_is_logged(record))
 						latest = Max(latest, cx_record_commit(record));
@@ -545,22 +549,14 @@ deliver_batch(bool *more)
 		return true;
 	}
 	begin_doing(DOING_DELIVERING);
-	if (command_count > 0)
+	if (command_count > 0 &&
+		cx_entity_call_kept(commands, command_count, replies, &left) != CX_REDIS_OK)
 	{
-		if (cx_entity_call(commands, command_count, replies, &left) != CX_REDIS_OK)
-		{
-			pg_atomic_fetch_add_u64(&state->retried, command_count);
-			if (cx_redis_last_problem()->maybe_done)
-				told_end = Max(told_end, batch_end);
-			looked_connection = 0;
-			return false;
-		}
-		if (cx_redis_connections() != looked_connection)
-		{
-			/* another Redis perhaps: look first, then send all of it again */
-			pg_atomic_fetch_add_u64(&state->retried, command_count);
-			return true;
-		}
+		pg_atomic_fetch_add_u64(&state->retried, command_count);
+		if (cx_redis_last_problem()->maybe_done)
+			told_end = Max(told_end, batch_end);
+		looked_connection = 0;
+		return false;
 	}
 	done = end_batch();
 	if (!done)

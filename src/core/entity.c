@@ -241,16 +241,19 @@ cx_entity_unlock(const char *key, size_t key_length, const char *token, size_t t
 	return command;
 }
 
+typedef cx_redis_status (*call_function) (const cx_redis_command *commands, int count,
+										  cx_redis_reply *replies, cx_redis_budget *budget);
+
 /*
  * A script that is missing did nothing, and what others did they can do again (invariant 2).  Nothing
  * is sent once more on a new connection, behind which there may be a Redis that has lost its memory.
  */
-cx_redis_status
-cx_entity_call(const cx_redis_command *commands, int count, cx_redis_reply *replies,
-			   cx_redis_budget *budget)
+static cx_redis_status
+call_with_scripts(call_function call, const cx_redis_command *commands, int count,
+				  cx_redis_reply *replies, cx_redis_budget *budget)
 {
 	cx_script  *scripts[] = {&set_script, &remove_script, &cx_lock_release};
-	cx_redis_status status = cx_redis_call_once(commands, count, replies, budget);
+	cx_redis_status status = call(commands, count, replies, budget);
 	cx_redis_command loads[lengthof(scripts)];
 	cx_redis_reply loaded[lengthof(scripts)];
 	const char *argv[lengthof(scripts)][3];
@@ -275,10 +278,24 @@ cx_entity_call(const cx_redis_command *commands, int count, cx_redis_reply *repl
 		loads[i].argv = argv[i];
 		loads[i].argvlen = argvlen[i];
 	}
-	status = cx_redis_call_once(loads, lengthof(loads), loaded, budget);
+	status = call(loads, lengthof(loads), loaded, budget);
 	if (status != CX_REDIS_OK)
 		return status;
-	return cx_redis_call_once(commands, count, replies, budget);
+	return call(commands, count, replies, budget);
+}
+
+cx_redis_status
+cx_entity_call(const cx_redis_command *commands, int count, cx_redis_reply *replies,
+			   cx_redis_budget *budget)
+{
+	return call_with_scripts(cx_redis_call_once, commands, count, replies, budget);
+}
+
+cx_redis_status
+cx_entity_call_kept(const cx_redis_command *commands, int count, cx_redis_reply *replies,
+					cx_redis_budget *budget)
+{
+	return call_with_scripts(cx_redis_call_kept, commands, count, replies, budget);
 }
 
 cx_entity_verdict

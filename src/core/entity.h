@@ -87,7 +87,9 @@ extern cx_redis_command *cx_entity_unlock(const char *key, size_t key_length, co
 #define CX_ENTITY_WAS_LATE 2
 #define CX_ENTITY_WAS_SAME 3
 
-/* cx_redis_call() for batches with such commands among them: gives Redis the scripts if it lacks any. */
+/* cx_redis_call_once() and cx_redis_call_kept() for batches with such commands among them: gives Redis the scripts if it lacks any. */
+extern cx_redis_status cx_entity_call_kept(const cx_redis_command *commands, int count,
+										   cx_redis_reply *replies, cx_redis_budget *budget);
 extern cx_redis_status cx_entity_call(const cx_redis_command *commands, int count,
 									  cx_redis_reply *replies, cx_redis_budget *budget);
 

@@ -265,7 +265,10 @@ reserve(int first)
 		copy->has_value = from->has_value;
 		copy->ttl_ms = from->ttl_ms;
 		if (from->kind == CX_MESSAGE_ENTITY)
+		{
 			copy->target = from->target->hash;
+			copy->fenced = from->target->fence;
+		}
 	}
 	cx_queue_reserved(record);
 }

@@ -28,6 +28,7 @@ typedef struct cx_message
 	uint64		size;			/* of all, aligned */
 	cx_message_kind kind;
 	bool		has_value;
+	bool		fenced;			/* of a target with a fence: see core/delivery.c */
 	uint32		key_length;
 	uint32		value_length;
 	uint64		target;			/* hash of an entity's target */

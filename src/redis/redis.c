@@ -117,9 +117,16 @@ open_connection(cx_deadline *deadline, cx_trouble *trouble)
 		cx_login(connection, &current_url, &sooner, trouble);
 }
 
+typedef enum call_kind
+{
+	CALL_REPEATABLE,			/* once more on a new connection where the kept one is dead */
+	CALL_ONCE,					/* the same, unless something may have been carried out */
+	CALL_KEPT					/* no new connection */
+} call_kind;
+
 /* *maybe_done: false if the server can't have seen any of the commands. */
 static bool
-exchange(const cx_redis_command *commands, int count, cx_redis_reply *replies, bool repeatable,
+exchange(const cx_redis_command *commands, int count, cx_redis_reply *replies, call_kind kind,
 		 cx_deadline *deadline, cx_trouble *trouble, bool *maybe_done)
 {
 	cx_progress progress;
@@ -137,9 +144,11 @@ exchange(const cx_redis_command *commands, int count, cx_redis_reply *replies, b
 		*maybe_done = progress != CX_NOTHING_SENT;
 		/* the server may have closed it between the check and the request: once more, then */
 		if (trouble->kind != CX_TROUBLE_LOST || progress == CX_ANSWER_BEGAN ||
-			(*maybe_done && !repeatable))
+			(*maybe_done && kind != CALL_REPEATABLE))
 			return false;
 	}
+	if (kind == CALL_KEPT)
+		return cx_trouble_set(trouble, CX_TROUBLE_LOST, "the server has closed the connection");
 	if (!open_connection(deadline, trouble))
 		return false;
 	done = cx_connection_exchange(connection, commands, count, replies, deadline, trouble,
@@ -239,7 +248,7 @@ note_trouble(const cx_trouble *trouble, bool maybe_done)
 }
 
 static cx_redis_status
-call(const cx_redis_command *commands, int count, cx_redis_reply *replies, bool repeatable,
+call(const cx_redis_command *commands, int count, cx_redis_reply *replies, call_kind kind,
 	 cx_redis_budget *budget)
 {
 	cx_deadline deadline;
@@ -266,7 +275,7 @@ call(const cx_redis_command *commands, int count, cx_redis_reply *replies, bool 
 	{
 		maybe_done = false;
 		done = follow_settings(&trouble) &&
-			exchange(commands, count, replies, repeatable, &deadline, &trouble, &maybe_done) &&
+			exchange(commands, count, replies, kind, &deadline, &trouble, &maybe_done) &&
 			is_served(replies, count, &trouble, &maybe_done);
 	}
 	PG_CATCH();
@@ -301,14 +310,21 @@ cx_redis_status
 cx_redis_call(const cx_redis_command *commands, int count, cx_redis_reply *replies,
 			  cx_redis_budget *budget)
 {
-	return call(commands, count, replies, true, budget);
+	return call(commands, count, replies, CALL_REPEATABLE, budget);
 }
 
 cx_redis_status
 cx_redis_call_once(const cx_redis_command *commands, int count, cx_redis_reply *replies,
 				   cx_redis_budget *budget)
 {
-	return call(commands, count, replies, false, budget);
+	return call(commands, count, replies, CALL_ONCE, budget);
+}
+
+cx_redis_status
+cx_redis_call_kept(const cx_redis_command *commands, int count, cx_redis_reply *replies,
+				   cx_redis_budget *budget)
+{
+	return call(commands, count, replies, CALL_KEPT, budget);
 }
 
 const cx_redis_problem *

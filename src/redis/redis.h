@@ -94,6 +94,13 @@ extern cx_redis_status cx_redis_call(const cx_redis_command *commands, int count
 extern cx_redis_status cx_redis_call_once(const cx_redis_command *commands, int count,
 										  cx_redis_reply *replies, cx_redis_budget *budget);
 
+/*
+ * The same, but only over the connection of this process's last call, so to the same server; where it
+ * is closed nothing is sent, and the status is CX_REDIS_FAILED.
+ */
+extern cx_redis_status cx_redis_call_kept(const cx_redis_command *commands, int count,
+										  cx_redis_reply *replies, cx_redis_budget *budget);
+
 /* What became of this process's last call, if its status was not CX_REDIS_OK. */
 extern const cx_redis_problem *cx_redis_last_problem(void);
 

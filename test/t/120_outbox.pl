@@ -510,6 +510,8 @@ $redis->start;
 $s->ok("SET cache_ext.redis_timeout = '30s'; SELECT pg_reload_conf()");
 wait_until('it works again', sub { $s->query('UPDATE fenced SET v = 10') !~ /ERROR/ });
 settled($node);
+$s->ok('UPDATE fenced SET v = 10');
+settled($node);
 is(seen($redis, 1), 10, 'and is told');
 $redis->pause;
 $s->send('UPDATE fenced SET v = 11');

@@ -191,6 +191,10 @@ is(left_after('pair', $pairs, 'ALTER TABLE pair DROP CONSTRAINT pair_pkey'), '2 
 like($s->query('SELECT problem FROM cache_ext.attached WHERE relation = $$pair$$::regclass'),
 	qr/no unique index/, 'the view says so');
 is(left_after('pair', $pairs, 'SELECT 1'), '0 to 0', 'without it rows have no keys');
+$client->call('SET', stored_key('tenant:1:pair:1'), 'left behind');
+$s->ok(q{UPDATE pair SET v = 'x'});
+all_delivered($node);
+is(entity_text($client, 'tenant:1:pair:1'), 'gone', 'and what is there all the same goes');
 $s->ok('ALTER TABLE pair ADD PRIMARY KEY (tenant, id)');
 is(left_after('pair', $pairs, 'ALTER TABLE pair RENAME COLUMN id TO number'), '2 to 0', 'a column of the key renamed');
 like($s->query('SELECT problem FROM cache_ext.attached WHERE relation = $$pair$$::regclass'),

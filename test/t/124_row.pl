@@ -13,7 +13,8 @@ use Session;
 use Test::More;
 
 my $redis = RedisServer->new('row');
-my $node = cache_node([ 'row', extra => [ '-E', 'UTF8', '--locale', 'C' ] ], $redis, 'max_prepared_transactions = 10');
+my $node = cache_node([ 'row', extra => [ '-E', 'UTF8', '--locale', 'C' ] ], $redis, 'max_prepared_transactions = 10',
+	"synchronous_standby_names = 'nobody'", 'synchronous_commit = local', 'wal_level = replica', 'max_wal_senders = 5');
 my $client = Resp->connect($redis->socket);
 my $s = Session->new($node);
 my $w = Session->new($node);
@@ -164,6 +165,28 @@ $s->ok(q{SELECT stop_release('writer_committing')});
 $w->finish;
 is(row_v($s, 2), 'commit', 'after it');
 $w->ok('RESET cache_ext.stop_at');
+
+# Its commit record is written, and nobody sees it: a fill has the later position, and the older row.
+$client->call('DEL', stored_key('t:2'));
+$w->ok('SET synchronous_commit = on');
+$w->send(q{UPDATE t SET v = 'second' WHERE id = 2});
+my $watcher = Session->new($node);
+wait_until('the commit waits', sub { $watcher->ok('SELECT wait_event FROM pg_stat_activity WHERE pid = ' . $w->pid) eq 'SyncRep' });
+$watcher->ok(q{SELECT pg_logical_emit_message(false, 'x', 'so that the position moves on')});
+$s->ok('SET cache_ext.stop_at = fill_fresh');
+$s->send('SELECT v FROM cache_ext.row(NULL::t, 2)');
+my $stopped;
+wait_until('the row is read', sub { return $stopped = 1 if $watcher->ok("SELECT stop_waiting('fill_fresh')") eq 't'; return !$s->running });
+$watcher->ok('SELECT pg_cancel_backend(' . $w->pid . ')');
+$w->finish;
+$w->ok('SET synchronous_commit = local');
+all_delivered($node);
+$watcher->ok(q{SELECT stop_release('fill_fresh')}) if $stopped;
+is($s->finish, 'commit', 'a commit that is not visible yet');
+$s->ok('RESET cache_ext.stop_at');
+is(row_v($s, 2), 'second', 'once it is, nothing older is in Redis');
+is(entity($client, 't:2')->{v}, 'second', 'but the row itself');
+$watcher->close;
 
 note '--- bytes that are no row';
 $s->ok(q{TRUNCATE t; INSERT INTO t SELECT i, 'value' || i, i % 2 FROM generate_series(1, 9) i});
