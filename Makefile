@@ -28,7 +28,7 @@ check-tree:
 check-matrix:
 	@exec bash test/matrix
 
-# PostgreSQL's own regression tests with every table tracked and cached, in about twelve minutes.
+# PostgreSQL's own regression tests with every table tracked and cached, in a quarter of an hour.
 # make check-postgres CONFIGURATIONS="tracked local": some of the configurations.
 check-postgres:
 	@CONFIGURATIONS='$(CONFIGURATIONS)' MAX_CONNECTIONS='$(MAX_CONNECTIONS)' KEEP='$(KEEP)' \

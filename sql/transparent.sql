@@ -161,6 +161,12 @@ SELECT /* cache_ext: ttl=30s */ id FROM city WHERE id = 1;
 SELECT /*cache_ext:ttl = 30min , max_staleness=500ms*/ id FROM city WHERE id = 1;
 SELECT /* cache_ext: max_staleness=0 */ id FROM city WHERE id = 1;
 :happened
+SELECT /* cache_ext: ttl=30 */ id FROM city WHERE id = 1;
+SELECT /* cache_ext: ttl=365d */ id FROM city WHERE id = 1;
+SELECT /* cache_ext: ttl=366d */ id FROM city WHERE id = 1;
+SELECT /* cache_ext: ttl=nan */ id FROM city WHERE id = 1;
+SELECT /* cache_ext: max_staleness=25d */ id FROM city WHERE id = 1;
+:happened
 SELECT /* cache_ext: */ id FROM city WHERE id = 1;
 SELECT /* cache_ext: ttl */ id FROM city WHERE id = 1;
 SELECT /* cache_ext: ttl= */ id FROM city WHERE id = 1;

@@ -87,6 +87,38 @@ EXECUTE largest;
 SET cache_ext.min_cost = 1000000;
 EXECUTE largest;
 :happened
+-- the cost is that of the values at hand, not of those that it was planned for first
+CREATE TABLE skewed AS SELECT CASE WHEN i = 1 THEN 1 ELSE 2 END AS a FROM generate_series(1, 10000) i;
+CREATE INDEX ON skewed (a);
+ANALYZE skewed;
+SELECT cache_ext.track('skewed');
+SET cache_ext.min_cost = 50;
+SET plan_cache_mode = force_custom_plan;
+PREPARE count_of(int) AS SELECT count(*) FROM skewed WHERE a = $1;
+EXECUTE count_of(1);
+EXECUTE count_of(1);
+:happened
+EXECUTE count_of(2);
+EXECUTE count_of(2);
+:happened
+EXECUTE count_of(1);
+EXECUTE count_of(2);
+:happened
+RESET plan_cache_mode;
+SET cache_ext.min_cost = 0;
+-- and so PostgreSQL chooses between generic and custom plans as ever
+PREPARE rare(int) AS SELECT count(*) AS n FROM skewed WHERE a = $1;
+PREPARE chosen(int) AS SELECT count(*) AS n FROM skewed WHERE a = $1;
+EXECUTE rare(1);
+EXECUTE chosen(2);
+EXECUTE chosen(2);
+EXECUTE chosen(2);
+EXECUTE chosen(2);
+EXECUTE chosen(2);
+EXECUTE chosen(2);
+SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE name = 'chosen';
+DROP TABLE skewed;
+:happened
 SET cache_ext.min_cost = 0;
 EXECUTE largest;
 :happened

@@ -121,6 +121,8 @@ SET lc_monetary = 'C.UTF-8';
 :ask
 SET lc_numeric = 'C.UTF-8';
 :ask
+SET enable_hashagg = off;
+:ask
 RESET ALL;
 :q;
 \pset expanded off

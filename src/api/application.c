@@ -224,7 +224,7 @@ cx_application_read_json(const char *data, size_t length)
 }
 
 void
-cx_application_start(cx_redis_budget *budget)
+cx_application_require(void)
 {
 	cx_shmem_require();
 	if (cx_redis_url[0] == '\0')
@@ -232,6 +232,12 @@ cx_application_start(cx_redis_budget *budget)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("there is no Redis to talk to"),
 				 errhint("Set cache_ext.redis_url.")));
+}
+
+void
+cx_application_start(cx_redis_budget *budget)
+{
+	cx_application_require();
 	cx_redis_budget_start(budget);
 }
 

@@ -68,7 +68,10 @@ typedef enum cx_effect
 	CX_ONCE						/* must not be sent twice */
 } cx_effect;
 
-/* Starts the time that the function may wait; an error where there is no Redis to wait for. */
+/* An error unless the library is preloaded and there is a Redis to talk to. */
+extern void cx_application_require(void);
+
+/* That, and starts the time that the function may wait. */
 extern void cx_application_start(cx_redis_budget *budget);
 
 /* Raises an error unless all replies came.  Each may still be an error reply. */

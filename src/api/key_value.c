@@ -144,7 +144,7 @@ PG_FUNCTION_INFO_V1(cache_ext_get);
 Datum
 cache_ext_get(PG_FUNCTION_ARGS)
 {
-	cx_name		name = cx_key_argument(fcinfo, 0);
+	cx_name		name = cx_keys_argument(fcinfo, 0);
 	Jsonb	   *value = NULL;
 
 	get_values(&name, 1, &value);
@@ -159,7 +159,7 @@ cache_ext_mget(PG_FUNCTION_ARGS)
 {
 	ArrayType  *keys = PG_GETARG_ARRAYTYPE_P(0);
 	int			count;
-	cx_name    *names = cx_key_names(keys, &count);
+	cx_name    *names = cx_keys_names(keys, &count);
 	Jsonb	  **values = palloc0(sizeof(Jsonb *) * (count + 1));
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	Datum	   *texts;
@@ -167,7 +167,7 @@ cache_ext_mget(PG_FUNCTION_ARGS)
 
 	get_values(names, count, values);
 	InitMaterializedSRF(fcinfo, 0);
-	(void) cx_array_elements(keys, TEXTOID, &texts, &nulls);
+	(void) cx_keys_elements(keys, TEXTOID, &texts, &nulls);
 	for (int i = 0; i < count; i++)
 	{
 		Datum		row[2] = {texts[i], PointerGetDatum(values[i])};
@@ -204,18 +204,19 @@ cache_ext_set(PG_FUNCTION_ARGS)
 
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(3))
 		PG_RETURN_NULL();
-	name = cx_key_argument(fcinfo, 0);
-	ttl_ms = cx_ttl_argument(fcinfo, 2);
+	name = cx_keys_argument(fcinfo, 0);
+	ttl_ms = cx_keys_ttl(fcinfo, 2);
 	initStringInfo(&value);
 	(void) cx_application_write_json(PG_GETARG_JSONB_P(1), &value);
 
-	cx_application_start(&budget);
 	if (PG_GETARG_BOOL(3))
 	{
+		cx_application_require();
 		PreventCommandDuringRecovery("cache_ext.set() at commit");
 		cx_outbox_set(name.data, name.length, value.data, value.len, ttl_ms);
 		PG_RETURN_BOOL(true);
 	}
+	cx_application_start(&budget);
 	cx_batch_init(&batch, 1, 5);
 	put_set(&batch, &name, value.data, value.len, ttl_ms);
 	cx_application_call(batch.commands, batch.count, &reply, CX_REPEATABLE, &budget);
@@ -236,8 +237,8 @@ cache_ext_set_nx(PG_FUNCTION_ARGS)
 
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
 		PG_RETURN_NULL();
-	name = cx_key_argument(fcinfo, 0);
-	ttl_ms = cx_ttl_argument(fcinfo, 2);
+	name = cx_keys_argument(fcinfo, 0);
+	ttl_ms = cx_keys_ttl(fcinfo, 2);
 	initStringInfo(&value);
 	(void) cx_application_write_json(PG_GETARG_JSONB_P(1), &value);
 
@@ -267,16 +268,16 @@ cache_ext_mset(PG_FUNCTION_ARGS)
 	cx_batch	batch;
 	cx_redis_reply *replies;
 	cx_redis_budget budget;
-	cx_key_progress so_far = {"keys were set", 0};
+	cx_keys_progress so_far = {"keys were set", 0};
 
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
 		PG_RETURN_NULL();
-	names = cx_key_names(PG_GETARG_ARRAYTYPE_P(0), &count);
-	if (cx_array_elements(PG_GETARG_ARRAYTYPE_P(1), JSONBOID, &values, &nulls) != count)
+	names = cx_keys_names(PG_GETARG_ARRAYTYPE_P(0), &count);
+	if (cx_keys_elements(PG_GETARG_ARRAYTYPE_P(1), JSONBOID, &values, &nulls) != count)
 		ereport(ERROR,
 				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
 				 errmsg("arguments \"keys\" and \"vals\" must have the same number of elements")));
-	ttl_ms = cx_ttl_argument(fcinfo, 2);
+	ttl_ms = cx_keys_ttl(fcinfo, 2);
 
 	cx_application_start(&budget);
 	initStringInfo(&bytes);
@@ -301,10 +302,10 @@ cache_ext_mset(PG_FUNCTION_ARGS)
 	/* behind one that was refused, others may have been set */
 	for (int i = 0; i < batch.count; i++)
 		so_far.done += replies[i].type == CX_REDIS_TEXT;
-	cx_progress_begin(&so_far);
+	cx_keys_progress_begin(&so_far);
 	for (int i = 0; i < batch.count; i++)
 		cx_application_check_text(&replies[i]);
-	cx_progress_end(&so_far);
+	cx_keys_progress_end(&so_far);
 	PG_RETURN_INT64(so_far.done);
 }
 
@@ -332,8 +333,8 @@ cache_ext_incr(PG_FUNCTION_ARGS)
 
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
 		PG_RETURN_NULL();
-	name = cx_key_argument(fcinfo, 0);
-	ttl_ms = cx_ttl_argument(fcinfo, 2);
+	name = cx_keys_argument(fcinfo, 0);
+	ttl_ms = cx_keys_ttl(fcinfo, 2);
 	argvlen[0] = snprintf(by, sizeof(by), INT64_FORMAT, PG_GETARG_INT64(1));
 	argvlen[1] = snprintf(ttl, sizeof(ttl), INT64_FORMAT, ttl_ms);
 

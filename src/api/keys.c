@@ -22,13 +22,13 @@
 static void
 tell_progress(void *arg)
 {
-	cx_key_progress *progress = arg;
+	cx_keys_progress *progress = arg;
 
 	errcontext("%lld %s before this", (long long) progress->done, progress->what);
 }
 
 void
-cx_progress_begin(cx_key_progress *progress)
+cx_keys_progress_begin(cx_keys_progress *progress)
 {
 	progress->callback.callback = tell_progress;
 	progress->callback.arg = progress;
@@ -38,26 +38,26 @@ cx_progress_begin(cx_key_progress *progress)
 
 /* After an error, PostgreSQL has done it. */
 void
-cx_progress_end(cx_key_progress *progress)
+cx_keys_progress_end(cx_keys_progress *progress)
 {
 	error_context_stack = progress->callback.previous;
 }
 
 cx_name
-cx_key_argument(FunctionCallInfo fcinfo, int number)
+cx_keys_argument(FunctionCallInfo fcinfo, int number)
 {
 	return cx_application_name(CX_KIND_VALUE, PG_GETARG_TEXT_PP(number), "key");
 }
 
 int64
-cx_ttl_argument(FunctionCallInfo fcinfo, int number)
+cx_keys_ttl(FunctionCallInfo fcinfo, int number)
 {
 	return PG_ARGISNULL(number) ? 0 :
 		cx_application_ttl_ms(PG_GETARG_INTERVAL_P(number), "ttl");
 }
 
 int
-cx_array_elements(ArrayType *array, Oid type, Datum **values, bool **nulls)
+cx_keys_elements(ArrayType *array, Oid type, Datum **values, bool **nulls)
 {
 	int			count;
 
@@ -66,13 +66,13 @@ cx_array_elements(ArrayType *array, Oid type, Datum **values, bool **nulls)
 }
 
 cx_name *
-cx_key_names(ArrayType *keys, int *count)
+cx_keys_names(ArrayType *keys, int *count)
 {
 	Datum	   *values;
 	bool	   *nulls;
 	cx_name    *names;
 
-	*count = cx_array_elements(keys, TEXTOID, &values, &nulls);
+	*count = cx_keys_elements(keys, TEXTOID, &values, &nulls);
 	names = palloc0(sizeof(cx_name) * (*count + 1));
 	for (int i = 0; i < *count; i++)
 		if (!nulls[i])
@@ -86,7 +86,7 @@ remove_keys(const cx_name *names, int count)
 	cx_batch	batch;
 	cx_redis_reply *replies;
 	cx_redis_budget budget;
-	cx_key_progress so_far = {"keys were removed", 0};
+	cx_keys_progress so_far = {"keys were removed", 0};
 
 	cx_application_start(&budget);
 	cx_batch_init(&batch, count, 2);
@@ -106,10 +106,10 @@ remove_keys(const cx_name *names, int count)
 	for (int i = 0; i < batch.count; i++)
 		if (replies[i].type == CX_REDIS_INTEGER)
 			so_far.done += replies[i].integer;
-	cx_progress_begin(&so_far);
+	cx_keys_progress_begin(&so_far);
 	for (int i = 0; i < batch.count; i++)
 		(void) cx_application_integer(&replies[i]);
-	cx_progress_end(&so_far);
+	cx_keys_progress_end(&so_far);
 	return so_far.done;
 }
 
@@ -118,7 +118,7 @@ Datum
 cache_ext_del(PG_FUNCTION_ARGS)
 {
 	int			count;
-	cx_name    *names = cx_key_names(PG_GETARG_ARRAYTYPE_P(0), &count);
+	cx_name    *names = cx_keys_names(PG_GETARG_ARRAYTYPE_P(0), &count);
 
 	PG_RETURN_INT64(remove_keys(names, count));
 }
@@ -128,14 +128,13 @@ Datum
 cache_ext_del_at_commit(PG_FUNCTION_ARGS)
 {
 	int			count;
-	cx_name    *names = cx_key_names(PG_GETARG_ARRAYTYPE_P(0), &count);
+	cx_name    *names = cx_keys_names(PG_GETARG_ARRAYTYPE_P(0), &count);
 	int64		noted = 0;
-	cx_redis_budget budget;
 
 	if (!PG_GETARG_BOOL(1))
 		PG_RETURN_INT64(remove_keys(names, count));
 	PreventCommandDuringRecovery("cache_ext.del() at commit");
-	cx_application_start(&budget);
+	cx_application_require();
 	for (int i = 0; i < count; i++)
 	{
 		if (names[i].data == NULL)
@@ -175,7 +174,7 @@ is_scan_reply(const cx_redis_reply *reply)
  * NULL the first time.
  */
 static cx_redis_reply *
-remove_and_scan(const cx_redis_reply *found, const cx_name *pattern, cx_key_progress *so_far)
+remove_and_scan(const cx_redis_reply *found, const cx_name *pattern, cx_keys_progress *so_far)
 {
 	const char *cursor = found != NULL ? found->elements[0].data : "0";
 	const cx_redis_reply *keys = found != NULL ? &found->elements[1] : NULL;
@@ -240,7 +239,7 @@ cache_ext_del_pattern(PG_FUNCTION_ARGS)
 {
 	cx_name		pattern = pattern_below_prefix(PG_GETARG_TEXT_PP(0));
 	cx_redis_reply *found = NULL;
-	cx_key_progress so_far = {"keys were removed", 0};
+	cx_keys_progress so_far = {"keys were removed", 0};
 	MemoryContext old = CurrentMemoryContext;
 	MemoryContext steps[2];
 
@@ -248,7 +247,7 @@ cache_ext_del_pattern(PG_FUNCTION_ARGS)
 	for (int i = 0; i < 2; i++)
 		steps[i] = AllocSetContextCreate(CurrentMemoryContext, "cache_ext del_pattern",
 										 ALLOCSET_DEFAULT_SIZES);
-	cx_progress_begin(&so_far);
+	cx_keys_progress_begin(&so_far);
 	for (int i = 0;; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -258,7 +257,7 @@ cache_ext_del_pattern(PG_FUNCTION_ARGS)
 		if (found == NULL)
 			break;
 	}
-	cx_progress_end(&so_far);
+	cx_keys_progress_end(&so_far);
 	MemoryContextSwitchTo(old);
 	PG_RETURN_INT64(so_far.done);
 }
@@ -285,7 +284,7 @@ PG_FUNCTION_INFO_V1(cache_ext_exists);
 Datum
 cache_ext_exists(PG_FUNCTION_ARGS)
 {
-	cx_name		name = cx_key_argument(fcinfo, 0);
+	cx_name		name = cx_keys_argument(fcinfo, 0);
 
 	PG_RETURN_BOOL(ask_integer("EXISTS", &name, NULL, CX_READS) > 0);
 }
@@ -294,8 +293,8 @@ PG_FUNCTION_INFO_V1(cache_ext_expire);
 Datum
 cache_ext_expire(PG_FUNCTION_ARGS)
 {
-	cx_name		name = cx_key_argument(fcinfo, 0);
-	int64		ttl_ms = cx_ttl_argument(fcinfo, 1);
+	cx_name		name = cx_keys_argument(fcinfo, 0);
+	int64		ttl_ms = cx_keys_ttl(fcinfo, 1);
 
 	PG_RETURN_BOOL(ask_integer("PEXPIRE", &name, &ttl_ms, CX_REPEATABLE) > 0);
 }
@@ -304,7 +303,7 @@ PG_FUNCTION_INFO_V1(cache_ext_ttl);
 Datum
 cache_ext_ttl(PG_FUNCTION_ARGS)
 {
-	cx_name		name = cx_key_argument(fcinfo, 0);
+	cx_name		name = cx_keys_argument(fcinfo, 0);
 	int64		ms = ask_integer("PTTL", &name, NULL, CX_READS);
 
 	/* -2: no such key; -1: it does not expire */

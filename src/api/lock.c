@@ -3,19 +3,21 @@
  *		SQL functions for locks in Redis that end by themselves: lock, unlock.
  *
  * 1. One key holds a lock's last token and the time until which somebody holds it (see
- *	  core/lock_release.h), so that one script on that key decides.  Redis's clock counts, nobody else's.
- * 2. A token is greater than every token of that name before: one more than the last, or the time in
- *	  microseconds if that is greater.  So the numbers grow on from where they were although the key
- *	  is gone, be it a day after the last lock or because Redis lost its data, unless its clock was
- *	  set back meanwhile.  While there is the key they grow in any case.
+ *	  core/lock_release.h), so that one script on that key decides.  Redis's clock counts, nobody
+ *	  else's.
+ * 2. A token is greater than every token of that name before: one more than the last, or the time
+ *	  in microseconds if that is greater.  So the numbers grow on from where they were although
+ *	  the key is gone, be it a day after the last lock or because Redis lost its data, unless its
+ *	  clock was set back meanwhile.  While there is the key they grow in any case.
  * 3. A lock is ended by who has its token, compared and changed in one step, or by the time.
- * 4. Nothing is sent twice.  If an answer is lost, or its reader interrupted, the lock may be held with a
- *	  token that nobody knows: it ends by itself.
- * 5. Asked to, the worker ends it after the end of the top-level transaction, whatever became of the
- *	  subtransaction that took it: who rolls back to a savepoint may go on to use what the lock guards.
+ * 4. Nothing is sent twice.  If an answer is lost, or its reader interrupted, the lock may be
+ *	  held with a token that nobody knows: it ends by itself.
+ * 5. Asked to, the worker ends it after the end of the top-level transaction, whatever became of
+ *	  the subtransaction that took it: who rolls back to a savepoint may go on to use what the
+ *	  lock guards.
  *
- * Who waits asks again and again, with pauses that grow, differ by chance and don't outlast the holder's
- * time by much.  There is no queue: of those who wait, anybody may be next.
+ * Who waits asks again and again, with pauses that grow, differ by chance and don't outlast the
+ * holder's time by much.  There is no queue: of those who wait, anybody may be next.
  *
  * Locks: none.  Memory: what a try needs goes away before the next.
  */
@@ -29,6 +31,7 @@
 
 #include "datatype/timestamp.h"
 #include "fmgr.h"
+#include "miscadmin.h"
 #include "utils/memutils.h"
 
 #define MOST_WAIT_DAYS 7
@@ -130,10 +133,16 @@ cache_ext_lock(PG_FUNCTION_ARGS)
 	bool		release_at_end = PG_GETARG_BOOL(3);
 	int64		token;
 
-	if (release_at_end && name.length > CX_OUTBOX_MAX_KEY)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("argument \"name\" is too long for a lock that is released at the end of the transaction")));
+	if (release_at_end)
+	{
+		PreventCommandDuringRecovery("cache_ext.lock() with release_at_end");
+		if (name.length > CX_OUTBOX_MAX_KEY)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("argument \"name\" is too long for a lock that is released at the end of the transaction"),
+					 errdetail("The key in Redis has %zu bytes; %d are allowed.", name.length,
+							   CX_OUTBOX_MAX_KEY)));
+	}
 	token = lock_within(&name, ttl_ms, wait_ms);
 	if (token == 0)
 		PG_RETURN_NULL();

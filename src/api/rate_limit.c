@@ -2,22 +2,25 @@
  * api/rate_limit.c
  *		SQL function that limits how often something may happen: rate_limit.
  *
- * GCRA, the generic cell rate algorithm, seen as a debt: each request that is allowed adds the time in
- * which its cost is earned, cost * per / max_requests, and time pays it off.  A request is allowed if the
- * debt stays within per.  So of the requests that begin and end within any time t, no more are allowed
- * than max_requests * (1 + t / per): all max_requests at once after a pause, and then as they are earned.
+ * GCRA, the generic cell rate algorithm, seen as a debt: each request that is allowed adds the
+ * time in which its cost is earned, cost * per / max_requests, and time pays it off.  A request
+ * is allowed if the debt stays within per.  So of the requests that begin and end within any time
+ * t, no more are allowed than max_requests * (1 + t / per): all max_requests at once after a
+ * pause, and then as they are earned.
  *
  * 1. One script on one key decides and counts in one step, by Redis's clock alone.
  * 2. Nothing is rounded.  The debt is kept as whole microseconds and a rest in parts of one
- *	  max_requests-th; every number in the script stays below 2^53, where doubles are exact.  What can't
- *	  (cost * per) is computed here, in integers.  So the error is that of the clock, a microsecond.
- *	  Only where a key is asked with another max_requests than before is a rest rounded up.
+ *	  max_requests-th; every number in the script stays below 2^53, where doubles are exact.  What
+ *	  can't (cost * per) is computed here, in integers.  So the error is that of the clock, a
+ *	  microsecond.  Only where a key is asked with another max_requests than before is a rest
+ *	  rounded up.
  * 3. Redis's clock set back: no debt is paid off for that step, and it is never more than per, so
  *	  nobody waits longer than per.  A debt from before per was made shorter is cut to per too.
  * 4. A request that is not allowed adds nothing.  It writes only where the clock was set back.
  * 5. Nothing is sent twice.  Where the answer is lost, a request may have been counted.
  *
- * What is stored: "{time} {debt} {rest} {max_requests}", decimal numbers, the first two in microseconds.
+ * What is stored: "{time} {debt} {rest} {max_requests}", decimal numbers, the first two in
+ * microseconds.
  *
  * Locks: none.  Memory: the caller's.
  */

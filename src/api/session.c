@@ -6,24 +6,27 @@
  * What is in Redis: api/session_scripts.h.
  *
  * 1. All that is true of a user's sessions is in one key, and each script works on one key.  So
- *	  each step is seen by all others as a whole, whatever commands come in between: of two keys, one with
- *	  the session and one with what revokes it, a reader could see one from before and one from after.
- *	  Ending a user's sessions is deleting the user's key.
- * 2. A signpost says where to look, and makes nothing valid.  It is written before the session that it
- *	  leads to, lives longer, and goes after it.  So a crash between two commands leaves a signpost that
- *	  leads nowhere; or, in session_create, a session whose token nobody knows.  Both expire.
+ *	  each step is seen by all others as a whole, whatever commands come in between: of two keys,
+ *	  one with the session and one with what revokes it, a reader could see one from before and
+ *	  one from after.  Ending a user's sessions is deleting the user's key.
+ * 2. A signpost says where to look, and makes nothing valid.  It is written before the session
+ *	  that it leads to, lives longer, and goes after it.  So a crash between two commands leaves a
+ *	  signpost that leads nowhere; or, in session_create, a session whose token nobody knows.
+ *	  Both expire.
  * 3. A token is 256 random bits as text.  Redis, the log and messages see no more than its hash.
- * 4. A token that is malformed, was never given, has ended or has expired makes the same calls and
- *	  gives the same result.  Where there is no signpost, the second call goes to the key of a user with
- *	  an empty name, whom nobody can be.
- * 5. A session ends at expires_at by Redis's clock, not when Redis gets around to expire a key.  Fields of a
- *	  hash don't expire: each new session looks at a few of the user's, taken by chance, and removes
- *	  those that have ended, so that their number stays a small part of all.
- * 6. session_update merges here, in jsonb: Lua would make doubles of large integers, and what is nested
- *	  deeply it would drop.  It replaces what it has read only if that is still there, else begins again
- *	  with what is.  Each time it must, somebody else's change was made, so that the whole goes on.
+ * 4. A token that is malformed, was never given, has ended or has expired makes the same calls
+ *	  and gives the same result.  Where there is no signpost, the second call goes to the key of a
+ *	  user with an empty name, whom nobody can be.
+ * 5. A session ends at expires_at by Redis's clock, not when Redis gets around to expire a key.
+ *	  Fields of a hash don't expire: each new session looks at a few of the user's, taken by
+ *	  chance, and removes those that have ended, so that their number stays a small part of all.
+ * 6. session_update merges here, in jsonb: Lua would make doubles of large integers, and what is
+ *	  nested deeply it would drop.  It replaces what it has read only if that is still there, else
+ *	  begins again with what is.  Each time it must, somebody else's change was made, so that the
+ *	  whole goes on.
  *
- * Locks: none.  Memory: the caller's; session_update reuses what one try needed for the next but one.
+ * Locks: none.  Memory: the caller's; session_update reuses what one try needed for the next but
+ * one.
  */
 #include "postgres.h"
 

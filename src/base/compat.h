@@ -23,6 +23,7 @@
 #include "storage/latch.h"
 #include "storage/proc.h"
 #include "utils/acl.h"
+#include "utils/guc_tables.h"
 #include "utils/jsonpath.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -177,6 +178,24 @@ typedef RangeTblEntry cx_rights;
 #define cx_rights_index(rte) 0
 #define cx_nulling_joins(var) ((Bitmapset *) NULL)
 #endif
+
+/* Where PostgreSQL keeps the value of a setting of its own that is a text. */
+static inline char **
+cx_text_setting(const char *name)
+{
+	struct config_generic *setting = NULL;
+
+#if PG_VERSION_NUM >= 160000
+	setting = find_option(name, false, false, ERROR);
+#else
+	struct config_generic **all = get_guc_variables();
+
+	for (int i = 0; setting == NULL && i < GetNumConfigOptions(); i++)
+		if (strcmp(all[i]->name, name) == 0)
+			setting = all[i];
+#endif
+	return ((struct config_string *) setting)->variable;
+}
 
 /* A set that lives until FreeWaitEventSet(); 17 has sets belong to a resource owner, or to none. */
 static inline WaitEventSet *

@@ -26,6 +26,7 @@
 #include "core/lease.h"
 #include "core/pause.h"
 #include "core/time_limit.h"
+#include "redis/script.h"
 
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -40,9 +41,9 @@
 #define SEEN_LENGTH 64			/* of a value; SEEN_RANGE in Redis's terms */
 #define SEEN_RANGE "63"
 
-#define RELEASE_SCRIPT \
+static cx_script release_script = {
 	"if redis.call('get',KEYS[1])==ARGV[1] then return redis.call('del',KEYS[1]) else return 0 end"
-#define RELEASE_SHA1 "b998f9dfb154cdbea8cda65ad5177aadf0e945a2"
+};
 
 struct cx_lease
 {
@@ -221,7 +222,7 @@ const cx_redis_command *
 cx_lease_release(cx_lease *lease)
 {
 	lease->argv[0] = script_loaded ? "EVALSHA" : "EVAL";
-	lease->argv[1] = script_loaded ? RELEASE_SHA1 : RELEASE_SCRIPT;
+	lease->argv[1] = script_loaded ? cx_script_sha1(&release_script) : release_script.source;
 	lease->argv[2] = "1";
 	lease->argv[3] = lease->name;
 	lease->argv[4] = lease->token;
@@ -233,8 +234,7 @@ void
 cx_lease_released(cx_lease *lease, const cx_redis_reply *reply)
 {
 	script_loaded = reply->type == CX_REDIS_INTEGER;
-	lease->released = script_loaded ||
-		!(reply->type == CX_REDIS_ERROR && strncmp(reply->data, "NOSCRIPT", 8) == 0);
+	lease->released = !cx_script_missing(reply);
 }
 
 void

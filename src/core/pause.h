@@ -10,7 +10,7 @@
 /* Not for the network: redis/wait.c does that.  An interrupt ends it at once by an error. */
 extern void cx_pause(int ms);
 
-/* The same for a random time of half of that to all of it, so that those who wait don't march in step. */
+/* The same for a random part of that, at least half: those who wait should not march in step. */
 extern void cx_pause_roughly(int ms);
 
 #endif

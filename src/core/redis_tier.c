@@ -133,17 +133,22 @@ cx_redis_tier_get(const char *name, const char *key, size_t key_length, cx_redis
 
 bool
 cx_redis_tier_put(const char *name, const char *data, size_t length, int64 ttl_ms,
-				  cx_redis_budget *budget)
+				  cx_lease *lease, cx_redis_budget *budget)
 {
 	char		ttl[32];
 	const char *argv[] = {"SET", name, data, "PX", ttl};
 	size_t		lengths[] = {3, strlen(name), length, 2, 0};
-	cx_redis_command command = {5, argv, lengths};
-	cx_redis_reply reply;
+	cx_redis_command commands[2] = {{5, argv, lengths}};
+	cx_redis_reply replies[2];
 
 	lengths[4] = snprintf(ttl, sizeof(ttl), INT64_FORMAT, ttl_ms);
-	return cx_redis_call(&command, 1, &reply, budget) == CX_REDIS_OK &&
-		reply.type == CX_REDIS_TEXT;
+	if (lease != NULL)
+		commands[1] = *cx_lease_release(lease);
+	if (cx_redis_call(commands, lease ? 2 : 1, replies, budget) != CX_REDIS_OK)
+		return false;
+	if (lease != NULL)
+		cx_lease_released(lease, &replies[1]);
+	return replies[0].type == CX_REDIS_TEXT;
 }
 
 cx_tier_status

@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "core/entry.h"
+#include "core/lease.h"
 #include "redis/redis.h"
 
 typedef enum cx_tier_status
@@ -39,9 +40,12 @@ extern cx_tier_status cx_redis_tier_get(const char *name, const char *key, size_
 /* Says that an entry's body was bad after all: counts and logs as get does. */
 extern void cx_redis_tier_report_bad(const char *name, const char *reason);
 
-/* Stores an encoded entry; false if Redis did not take it. */
+/*
+ * Stores an encoded entry; false if Redis did not take it.  In the same round trip the lease is released,
+ * if there is one.
+ */
 extern bool cx_redis_tier_put(const char *name, const char *data, size_t length, int64 ttl_ms,
-							  cx_redis_budget *budget);
+							  cx_lease *lease, cx_redis_budget *budget);
 
 /* Removes an entry.  CX_TIER_FOUND if there was one. */
 extern cx_tier_status cx_redis_tier_delete(const char *name, cx_redis_budget *budget);

@@ -55,6 +55,7 @@ typedef struct cx_execution
 	bool		stale;			/* not exact: max_staleness allowed it */
 	TimestampTz created;
 	TimestampTz expires;		/* of a fill's entry too */
+	TimestampTz looked_up;		/* when an entry was last found */
 	uint64		row_count;
 	cx_local_pin *pin;
 	const char *body;			/* MinimalTuples, each on a MAXALIGN boundary */
@@ -76,13 +77,19 @@ typedef struct cx_execution
 } cx_execution;
 
 /*
- * scan.c: begins the execution of a wrapped plan, in a context below CurrentMemoryContext.  snapshot: NULL
+ * begin.c: begins the execution of a wrapped plan, in a context below CurrentMemoryContext.  snapshot: NULL
  * if it has none yet; text: its source, or NULL.
  */
 extern cx_execution *cx_execution_begin(PlannedStmt *plan, ParamListInfo params,
 										Snapshot snapshot, const char *text, bool peek);
 
-/* scan.c: adds what the execution took to its statement's account. */
+/*
+ * begin.c: the same when the executor is started.  A plan that has nothing below its scan and is no hit is
+ * planned first; NULL if it then turns out not to be cacheable any more.
+ */
+extern cx_execution *cx_execution_start(QueryDesc *query_desc, int eflags);
+
+/* begin.c: adds what the execution took to its statement's account. */
 extern void cx_execution_keep_account(const cx_execution *execution);
 
 /*
@@ -103,8 +110,9 @@ extern bool cx_execution_same_session(const cx_execution *execution);
 /* lookup.c: the columns of the result, in CurrentMemoryContext. */
 extern TupleDesc cx_execution_columns(const cx_execution *execution);
 
-/* lookup.c: who waits for this execution to fill goes on. */
+/* lookup.c: who waits for this execution to fill goes on; the second: those in this server do. */
 extern void cx_execution_end_flight(cx_execution *execution);
+extern void cx_execution_end_flight_here(cx_execution *execution);
 
 /* lookup.c: the most that an entry may live, in microseconds. */
 extern int64 cx_execution_ttl_us(const cx_execution *execution);
@@ -123,7 +131,7 @@ extern bool cx_fill_has_written(void);
 /* fill.c: stores the rows of a hit from Redis in the local tier as well. */
 extern void cx_fill_promote(cx_execution *execution, const cx_entry *entry);
 
-/* scan.c: settles what became of the execution, for counters and the door. */
+/* begin.c: settles what became of the execution, for counters and the door. */
 extern void cx_execution_settle(cx_execution *execution, cx_outcome outcome);
 
 #endif

@@ -261,7 +261,7 @@ store_redis(cx_execution *execution)
 	if (execution->name == NULL)
 		execution->name = cx_redis_tier_name(execution->key.data, execution->key.len);
 	return cx_redis_tier_put(execution->name, execution->entry.data, execution->entry.len,
-							 ttl_us / 1000, &execution->budget);
+							 ttl_us / 1000, execution->lease, &execution->budget);
 }
 
 void
@@ -280,6 +280,8 @@ cx_fill_end(cx_execution *execution)
 		if (execution->rows.data != NULL)
 			stored = store_local(execution, &execution->stamp, execution->started,
 								 execution->expires, execution->rows.len);
+		if (stored)
+			cx_execution_end_flight_here(execution);
 		if (execution->codec != NULL)
 		{
 			execution->reason = "Redis is not available";

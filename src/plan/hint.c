@@ -9,6 +9,7 @@
 #include "postgres.h"
 
 #include <ctype.h>
+#include <math.h>
 
 #include "plan/hint.h"
 
@@ -127,22 +128,35 @@ next_part(char **rest, const char *separators)
 	return part;
 }
 
+/* What the settings allow. */
+#define LONGEST_TTL_S (365.0 * 24 * 3600)
+#define LONGEST_STALENESS_MS PG_INT32_MAX
+
+/* A number without a unit is in that of the setting of the same name. */
 static bool
 read_option(char *option, cx_hint *hint)
 {
 	char	   *name = next_part(&option, "=");
 	char	   *value = option ? next_part(&option, "") : "";
-	int			ms;
+	double		time;
 
-	if (!parse_int(value, &ms, GUC_UNIT_MS, NULL) || ms < 0)
-		return false;
-	if (strcmp(name, "ttl") == 0 && ms > 0)
-		hint->ttl_ms = ms;
-	else if (strcmp(name, "max_staleness") == 0)
-		hint->staleness_ms = ms > 0 ? ms : -1;
-	else
-		return false;
-	return true;
+	if (strcmp(name, "ttl") == 0)
+	{
+		if (!parse_real(value, &time, GUC_UNIT_S, NULL) || !(time >= 0.001) ||
+			time > LONGEST_TTL_S)
+			return false;
+		hint->ttl_ms = (int64) rint(time * 1000);
+		return true;
+	}
+	if (strcmp(name, "max_staleness") == 0)
+	{
+		if (!parse_real(value, &time, GUC_UNIT_MS, NULL) || !(time >= 0) ||
+			time > LONGEST_STALENESS_MS)
+			return false;
+		hint->staleness_ms = time >= 1 ? (int64) rint(time) : -1;
+		return true;
+	}
+	return false;
 }
 
 /* Reads what a comment says; false if it is no hint, or not a right one. */

@@ -133,6 +133,15 @@ cx_known_find(const Query *query, StringInfo description)
 	return element->known;
 }
 
+static void
+note_costs(cx_known *known, const PlannedStmt *plan)
+{
+	known->startup_cost = plan->planTree->startup_cost;
+	known->total_cost = plan->planTree->total_cost;
+	known->rows = plan->planTree->plan_rows;
+	known->width = plan->planTree->plan_width;
+}
+
 void
 cx_known_remember(const StringInfoData *description, const cx_statement *statement,
 				  const cx_wrap_options *options, const PlannedStmt *plan)
@@ -163,10 +172,7 @@ cx_known_remember(const StringInfoData *description, const cx_statement *stateme
 	known->generation = options->generation;
 	known->account = options->account;
 	known->columns = cx_wrap_columns(plan);
-	known->startup_cost = plan->planTree->startup_cost;
-	known->total_cost = plan->planTree->total_cost;
-	known->rows = plan->planTree->plan_rows;
-	known->width = plan->planTree->plan_width;
+	note_costs(known, plan);
 	known->depends_on_role = plan->dependsOnRole;
 	known->relations = list_copy(plan->relationOids);
 	known->inval_items = copyObject(plan->invalItems);
@@ -182,6 +188,17 @@ cx_known_remember(const StringInfoData *description, const cx_statement *stateme
 	element->known = known;
 	dlist_push_head(&recent, &known->node);
 	MemoryContextSetParent(context, TopMemoryContext);
+}
+
+const cx_statement *
+cx_known_planned_again(const StringInfoData *description, const PlannedStmt *plan)
+{
+	known_element *element = table_lookup(table, name_of(description));
+
+	if (element == NULL)
+		return NULL;
+	note_costs(element->known, plan);
+	return element->known->statement;
 }
 
 const cx_statement *

@@ -15,8 +15,8 @@
 typedef struct cx_known cx_known;
 
 /*
- * What is known of a query as the planner gets it, if that is still so; else NULL, and *description,
- * in CurrentMemoryContext, is what to remember it by.
+ * What is known of a query as the planner gets it, if that is still so; else NULL.
+ * *description, in CurrentMemoryContext, is what to remember it by.
  */
 extern cx_known *cx_known_find(const Query *query, StringInfo description);
 
@@ -26,6 +26,14 @@ extern cx_known *cx_known_find(const Query *query, StringInfo description);
  */
 extern void cx_known_remember(const StringInfoData *description, const cx_statement *statement,
 							  const cx_wrap_options *options, const PlannedStmt *plan);
+
+/*
+ * A query that was known was planned again: remembers the costs, which are others with other parameters, and
+ * which PostgreSQL compares when it chooses between generic and custom plans.  Returns what
+ * cx_known_statement() does, or NULL if it is not known any more: planning may have run statements.
+ */
+extern const cx_statement *cx_known_planned_again(const StringInfoData *description,
+												  const PlannedStmt *plan);
 
 /* NULL for a statement that may not be cached.  Belongs to the known one: copy it to keep it. */
 extern const cx_statement *cx_known_statement(const cx_known *known);

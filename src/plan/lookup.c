@@ -115,6 +115,7 @@ is_valid(cx_execution *execution, const cx_stamp *stamp, TimestampTz created, Ti
 		return false;
 
 	verdict = cx_clock_check(stamp, execution->slots, execution->slot_count);
+	execution->looked_up = now;
 	execution->created = created;
 	execution->expires = expires;
 	execution->stale = false;
@@ -311,14 +312,20 @@ join_flight(cx_execution *execution)
 }
 
 void
-cx_execution_end_flight(cx_execution *execution)
+cx_execution_end_flight_here(cx_execution *execution)
 {
-	if (execution->lease != NULL)
-		cx_lease_end(execution->lease, &execution->budget);
 	if (execution->flight != NULL)
 		cx_flight_end(execution->flight);
-	execution->lease = NULL;
 	execution->flight = NULL;
+}
+
+void
+cx_execution_end_flight(cx_execution *execution)
+{
+	cx_execution_end_flight_here(execution);
+	if (execution->lease != NULL)
+		cx_lease_end(execution->lease, &execution->budget);
+	execution->lease = NULL;
 }
 
 /*
@@ -330,7 +337,7 @@ static bool
 refreshes_ahead(cx_execution *execution)
 {
 	double		cost_us = cx_account_miss_us(execution->account);
-	double		left_us = execution->expires - GetCurrentTimestamp();
+	double		left_us = execution->expires - execution->looked_up;
 
 	/* -ln(x) is practically never above 20 */
 	if (cost_us <= 0 || left_us > 20 * cost_us || cx_flight_wait == 0 || cx_fill_has_written())
@@ -404,7 +411,10 @@ cx_execution_decide(cx_execution *execution, bool peek)
 	cx_prepared_settle_start();
 
 	execution->outcome = CX_OUTCOME_NOT_FILLED;
-	cx_redis_budget_start(&execution->budget);
+	if (execution->request.missed)
+		execution->budget = execution->request.budget;
+	else
+		cx_redis_budget_start(&execution->budget);
 	if (find(execution, peek))
 		execution->outcome = CX_OUTCOME_HIT;
 	else if (!peek && !execution->request.only_hit && execution->reason == NULL)

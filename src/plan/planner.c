@@ -85,17 +85,28 @@ mode_allows(const Query *query, const char *query_string, cx_wrap_options *optio
 	return options->hinted || (cx_mode == CX_MODE_AUTO && !hint.wrong);
 }
 
-/* Plans as ever, and puts a cache scan on top unless that is more than the statement is worth. */
+static bool
+is_dear_enough(double cost, const cx_wrap_options *options)
+{
+	return options->by_door || options->hinted || cost >= cx_min_cost;
+}
+
+/* Puts a cache scan on top of a plan unless that is more than the statement is worth. */
+static void
+wrap_if_dear(PlannedStmt *plan, const cx_statement *statement, const cx_wrap_options *options)
+{
+	if (statement != NULL && is_dear_enough(plan->planTree->total_cost, options))
+		cx_wrap(plan, copyObject(unconstify(cx_statement *, statement)), options);
+	CX_STOP(CX_STOP_PLANNED);
+}
+
 static PlannedStmt *
 plan_and_wrap(Query *query, const char *query_string, int cursor_options, ParamListInfo params,
-			  cx_statement *statement, const cx_wrap_options *options)
+			  const cx_statement *statement, const cx_wrap_options *options)
 {
 	PlannedStmt *plan = plan_as_ever(query, query_string, cursor_options, params);
 
-	if (statement != NULL &&
-		(options->by_door || options->hinted || plan->planTree->total_cost >= cx_min_cost))
-		cx_wrap(plan, statement, options);
-	CX_STOP(CX_STOP_PLANNED);
+	wrap_if_dear(plan, statement, options);
 	return plan;
 }
 
@@ -148,11 +159,12 @@ plan_new(Query *query, const char *query_string, int cursor_options, ParamListIn
 /* One that was: its result may be there, and then there is nothing to plan. */
 static PlannedStmt *
 plan_known(cx_known *known, Query *query, const char *query_string, int cursor_options,
-		   ParamListInfo params, cx_wrap_options *options)
+		   ParamListInfo params, const StringInfoData *description, cx_wrap_options *options)
 {
 	const cx_statement *statement = cx_known_statement(known);
+	PlannedStmt *plan;
 
-	if (statement == NULL || (!options->hinted && cx_known_cost(known) < cx_min_cost))
+	if (statement == NULL)
 		return plan_as_ever(query, query_string, cursor_options, params);
 
 	options->account = cx_known_account(known);
@@ -161,16 +173,17 @@ plan_known(cx_known *known, Query *query, const char *query_string, int cursor_o
 		options->account = open_account(statement, query, query_string, false);
 		cx_known_set_account(known, options->account);
 	}
-	if (!cx_nesting_explained())
+	if (is_dear_enough(cx_known_cost(known), options) && !cx_nesting_explained())
 	{
-		PlannedStmt *plan = cx_known_plan(known, query, cursor_options, params != NULL, options);
-
-		if (plan != NULL && cx_scan_foresee(plan, params))
+		plan = cx_known_plan(known, query, cursor_options, params != NULL, options);
+		if (plan != NULL && cx_scan_foresee(plan, params, &options->missed))
 			return plan;
 	}
 	options->generation = cx_generation_now();
-	return plan_and_wrap(query, query_string, cursor_options, params,
-						 copyObject(unconstify(cx_statement *, statement)), options);
+	plan = plan_as_ever(query, query_string, cursor_options, params);
+	statement = cx_known_planned_again(description, plan);
+	wrap_if_dear(plan, statement, options);
+	return plan;
 }
 
 static PlannedStmt *
@@ -188,12 +201,14 @@ plan_statement(Query *query, const char *query_string, int cursor_options, Param
 
 	known = cx_known_find(query, &description);
 	if (known != NULL)
-		return plan_known(known, query, query_string, cursor_options, params, &options);
+		return plan_known(known, query, query_string, cursor_options, params, &description,
+						  &options);
 	return plan_new(query, query_string, cursor_options, params, &description, &options);
 }
 
 PlannedStmt *
-cx_planner_plan_after_all(const PlannedStmt *plan, const char *query_string, ParamListInfo params)
+cx_planner_plan_after_all(const PlannedStmt *plan, const char *query_string, ParamListInfo params,
+						  uint64 missed)
 {
 	cx_wrap_options options = *cx_wrap_options_of(plan);
 	int			cursor_options;
@@ -201,6 +216,7 @@ cx_planner_plan_after_all(const PlannedStmt *plan, const char *query_string, Par
 	const char *refused;
 
 	options.generation = cx_generation_now();
+	options.missed = missed;
 	return plan_and_wrap(query, query_string, cursor_options, params,
 						 cx_statement_analyze(query, false, &refused), &options);
 }

@@ -20,10 +20,11 @@
 extern void cx_planner_init(void);
 
 /*
- * Plans the query of a plan that has nothing below its cache scan, because its entry is gone.  In
- * CurrentMemoryContext.
+ * Plans the query of a plan that has nothing below its cache scan, because its entry is gone.  missed as
+ * in the plan's options.  In CurrentMemoryContext.
  */
 extern PlannedStmt *cx_planner_plan_after_all(const PlannedStmt *plan, const char *query_string,
-											  ParamListInfo params);
+											  ParamListInfo params,
+											  uint64 missed);
 
 #endif

@@ -20,9 +20,6 @@
 #include "postgres.h"
 
 #include "base/compat.h"
-#include "base/counters.h"
-#include "base/settings.h"
-#include "core/account.h"
 #include "plan/execution.h"
 #include "plan/nesting.h"
 #include "plan/planner.h"
@@ -37,8 +34,6 @@
 #include "miscadmin.h"
 #include "nodes/extensible.h"
 #include "tcop/dest.h"
-#include "tcop/pquery.h"
-#include "utils/memutils.h"
 #include "utils/relcache.h"
 #include "utils/timestamp.h"
 
@@ -61,220 +56,13 @@ typedef struct cache_scan
 	int			security_context;
 } cache_scan;
 
-static cx_request *asked = NULL;
-static cx_execution *foreseen = NULL;	/* a hit that was found when its statement was planned */
 static cx_execution *starting = NULL;	/* between ExecutorStart and the start of its scan */
 static ExecutorStart_hook_type prev_ExecutorStart_hook = NULL;
 static ExecutorRun_hook_type prev_ExecutorRun_hook = NULL;
 
 /*
- * Requests
- */
-
-cx_request *
-cx_scan_request(cx_request *request)
-{
-	cx_request *outer = asked;
-
-	request->outcome = CX_OUTCOME_NONE;
-	request->plan_is_old = false;
-	asked = request;
-	return outer;
-}
-
-void
-cx_scan_withdraw(cx_request *outer)
-{
-	asked = outer;
-}
-
-bool
-cx_scan_may_hit(void)
-{
-	return cx_enabled && (cx_local_available() || cx_redis_tier_available());
-}
-
-static void
-count_outcome(const cx_execution *execution)
-{
-	switch (execution->outcome)
-	{
-		case CX_OUTCOME_HIT:
-			cx_count(CX_COUNT_HITS);
-			if (execution->pin != NULL)
-				cx_count(CX_COUNT_LOCAL_HITS);
-			if (execution->stale)
-				cx_count(CX_COUNT_STALE_HITS);
-			break;
-		case CX_OUTCOME_FILLED:
-			cx_count(CX_COUNT_MISSES);
-			cx_count(CX_COUNT_FILLS);
-			break;
-		case CX_OUTCOME_NOT_FILLED:
-			cx_count(CX_COUNT_MISSES);
-			cx_count(CX_COUNT_FILLS_SKIPPED);
-			break;
-		case CX_OUTCOME_BYPASS:
-			cx_count(CX_COUNT_BYPASSES);
-			break;
-		case CX_OUTCOME_NONE:
-			break;
-	}
-}
-
-void
-cx_execution_settle(cx_execution *execution, cx_outcome outcome)
-{
-	execution->outcome = outcome;
-	cx_execution_end_flight(execution);
-	if (execution->answer)
-		execution->answer->outcome = outcome;
-	if (!(execution->request.only_hit && outcome != CX_OUTCOME_HIT))
-		count_outcome(execution);	/* else the door's next plan is counted */
-}
-
-/*
  * Starting
  */
-
-cx_execution *
-cx_execution_begin(PlannedStmt *plan, ParamListInfo params, Snapshot snapshot, const char *text,
-				   bool peek)
-{
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "cache_ext execution",
-												  ALLOCSET_SMALL_SIZES);
-	MemoryContext old = MemoryContextSwitchTo(context);
-	cx_execution *execution = palloc0(sizeof(cx_execution));
-	const cx_wrap_options *options = cx_wrap_options_of(plan);
-	int			cursor_options;
-
-	INSTR_TIME_SET_CURRENT(execution->begun);
-	execution->context = context;
-	execution->plan = plan;
-	execution->statement = cx_wrap_statement(plan);
-	execution->account = cx_wrap_account(plan, text);
-	execution->generation = options->generation;
-	execution->snapshot = snapshot;
-	execution->params = params;
-	if (options->by_door)
-	{
-		execution->answer = asked;
-		asked = NULL;
-	}
-	if (execution->answer)
-		execution->request = *execution->answer;
-	else
-	{
-		execution->request.ttl_ms = options->ttl_ms;
-		execution->request.staleness_ms = options->staleness_ms;
-		execution->request.only_hit = cx_wrap_query_of(plan, &cursor_options) != NULL;
-	}
-
-	cx_execution_decide(execution, peek);
-	INSTR_TIME_SET_CURRENT(execution->own);
-	INSTR_TIME_SUBTRACT(execution->own, execution->begun);
-	MemoryContextSwitchTo(old);
-	return execution;
-}
-
-static void
-forget_foreseen(void *arg)
-{
-	if (foreseen == arg)
-		foreseen = NULL;
-}
-
-bool
-cx_scan_foresee(PlannedStmt *plan, ParamListInfo params)
-{
-	cx_execution *execution = cx_execution_begin(plan, params, NULL, NULL, true);
-	MemoryContextCallback *callback;
-
-	if (execution->outcome != CX_OUTCOME_HIT)
-	{
-		MemoryContextDelete(execution->context);
-		return false;
-	}
-	callback = MemoryContextAlloc(execution->context, sizeof(MemoryContextCallback));
-	callback->func = forget_foreseen;
-	callback->arg = execution;
-	MemoryContextRegisterResetCallback(execution->context, callback);
-	foreseen = execution;
-	return true;
-}
-
-/* Is this the execution that a decision was made for?  The plan cache copies plans. */
-static bool
-is_foreseen(const cx_execution *execution, const QueryDesc *query_desc)
-{
-	int			cursor_options;
-
-	if (execution->plan == query_desc->plannedstmt)
-		return true;
-	return execution->params != NULL && execution->params == query_desc->params &&
-		cx_wrap_query_of(query_desc->plannedstmt, &cursor_options) != NULL &&
-		equal(execution->statement, cx_wrap_statement(query_desc->plannedstmt));
-}
-
-/*
- * Of several statements that rules made of one, all are planned before the first has run, which may
- * change what the next one reads.
- */
-static bool
-others_have_run(void)
-{
-	return ActivePortal != NULL && list_length(ActivePortal->stmts) > 1;
-}
-
-/* The decision that was made when the statement was planned, if this is its execution. */
-static cx_execution *
-take_foreseen(const QueryDesc *query_desc, int eflags)
-{
-	cx_execution *execution = foreseen;
-
-	if (execution == NULL || (eflags & EXEC_FLAG_EXPLAIN_ONLY) != 0 ||
-		!is_foreseen(execution, query_desc))
-		return NULL;
-	foreseen = NULL;
-	execution->plan = query_desc->plannedstmt;
-	execution->statement = cx_wrap_statement(execution->plan);
-	execution->snapshot = query_desc->snapshot;
-	if (others_have_run() || !cx_execution_still_hit(execution))
-	{
-		MemoryContextDelete(execution->context);
-		return NULL;
-	}
-	return execution;
-}
-
-/*
- * Begins the execution of a wrapped plan.  One that has nothing below its scan and is no hit is
- * planned first; NULL if it then turns out not to be cacheable any more.
- */
-static cx_execution *
-begin(QueryDesc *query_desc, int eflags)
-{
-	cx_execution *execution = take_foreseen(query_desc, eflags);
-	bool		peek = (eflags & EXEC_FLAG_EXPLAIN_ONLY) != 0;
-	int			cursor_options;
-
-	if (execution != NULL)
-		return execution;
-	execution = cx_execution_begin(query_desc->plannedstmt, query_desc->params,
-								   query_desc->snapshot, query_desc->sourceText, peek);
-	if (cx_wrap_query_of(query_desc->plannedstmt, &cursor_options) == NULL ||
-		(execution->outcome == CX_OUTCOME_HIT && !peek))
-		return execution;
-
-	MemoryContextDelete(execution->context);
-	query_desc->plannedstmt = cx_planner_plan_after_all(query_desc->plannedstmt,
-														query_desc->sourceText,
-														query_desc->params);
-	if (!cx_wrap_is_wrapped(query_desc->plannedstmt))
-		return NULL;
-	return cx_execution_begin(query_desc->plannedstmt, query_desc->params, query_desc->snapshot,
-							  query_desc->sourceText, peek);
-}
 
 static void
 start_next(QueryDesc *query_desc, int eflags)
@@ -302,7 +90,7 @@ start_executor(QueryDesc *query_desc, int eflags)
 	cx_execution *execution = NULL;
 
 	if (cx_wrap_is_wrapped(query_desc->plannedstmt))
-		execution = begin(query_desc, eflags);
+		execution = cx_execution_start(query_desc, eflags);
 	if (execution == NULL)
 	{
 		start_next(query_desc, eflags);
@@ -444,7 +232,8 @@ run_instead(cache_scan *scan)
 	GetUserIdAndSecContext(&user, &security_context);
 	SetUserIdAndSecContext(scan->user, scan->security_context);
 	if (cx_wrap_query_of(plan, &cursor_options) != NULL)
-		plan = cx_planner_plan_after_all(plan, estate->es_sourceText, estate->es_param_list_info);
+		plan = cx_planner_plan_after_all(plan, estate->es_sourceText, estate->es_param_list_info,
+										 0);
 	if (cx_wrap_is_wrapped(plan))
 		plan = cx_wrap_unwrapped(plan);
 	scan->execution->outcome = CX_OUTCOME_BYPASS;
@@ -557,36 +346,6 @@ rescan_scan(CustomScanState *node)
 		ExecutorRewind(scan->instead);
 	if (outerPlanState(node) != NULL)
 		ExecReScan(outerPlanState(node));
-}
-
-void
-cx_execution_keep_account(const cx_execution *execution)
-{
-	cx_account	account = execution->account;
-	instr_time	took;
-	double		us;
-
-	INSTR_TIME_SET_CURRENT(took);
-	INSTR_TIME_SUBTRACT(took, execution->begun);
-	us = INSTR_TIME_GET_DOUBLE(took) * 1e6;
-	switch (execution->outcome)
-	{
-		case CX_OUTCOME_HIT:
-			cx_account_add_hit(account, us);
-			break;
-		case CX_OUTCOME_FILLED:
-		case CX_OUTCOME_NOT_FILLED:
-			if (!execution->request.only_hit)
-				cx_account_add_miss(account, us, INSTR_TIME_GET_DOUBLE(execution->own) * 1e6,
-									execution->outcome == CX_OUTCOME_FILLED);
-			break;
-		case CX_OUTCOME_BYPASS:
-			if (execution->reason == cx_execution_does_not_pay)
-				cx_account_add_plain(account, us);
-			break;
-		case CX_OUTCOME_NONE:
-			break;
-	}
 }
 
 static void

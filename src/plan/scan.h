@@ -9,6 +9,7 @@
 
 #include "nodes/extensible.h"
 #include "nodes/plannodes.h"
+#include "redis/redis.h"
 
 extern void cx_scan_init(void);
 
@@ -35,7 +36,8 @@ typedef struct cx_request
 	int64		ttl_ms;			/* of an entry stored, and the oldest one served; 0: the setting */
 	int64		staleness_ms;	/* age up to which one may be inexact; 0: the setting, -1: none */
 	bool		only_hit;
-	bool		missed;
+	bool		missed;			/* looked up already, and this is left of the time to wait for Redis */
+	cx_redis_budget budget;
 	bool		refresh;		/* there was an entry, but this session is to make a new one */
 
 	cx_outcome	outcome;
@@ -44,9 +46,10 @@ typedef struct cx_request
 
 /*
  * Is there a hit for a plan that is about to be started?  If so the decision stands for its next
- * execution, as long as the plan's memory.
+ * execution, as long as the plan's memory.  If not, *missed is for the options of the plan that is made
+ * instead, whose first execution then doesn't look up again.
  */
-extern bool cx_scan_foresee(PlannedStmt *plan, ParamListInfo params);
+extern bool cx_scan_foresee(PlannedStmt *plan, ParamListInfo params, uint64 *missed);
 
 /* Is a look-up worth trying right now?  If not, a scan would bypass the cache. */
 extern bool cx_scan_may_hit(void);

@@ -19,6 +19,7 @@ typedef struct cx_wrap_options
 	cx_account	account;		/* the statement's */
 	bool		by_door;		/* made for a SQL function, which passes a request */
 	bool		hinted;			/* an ordinary statement that asks to be cached */
+	uint64		missed;			/* of cx_scan_foresee(), or 0 */
 	int64		ttl_ms;			/* as in cx_request */
 	int64		staleness_ms;
 } cx_wrap_options;

@@ -12,12 +12,14 @@
  */
 #include "postgres.h"
 
+#include "base/compat.h"
 #include "query/private.h"
 
 #include "access/gin.h"
 #include "catalog/namespace.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "optimizer/cost.h"
 #include "parser/parse_expr.h"
 #include "parser/parser.h"
 #include "pgtime.h"
@@ -27,12 +29,17 @@
 #include "utils/bytea.h"
 #include "utils/float.h"
 #include "utils/guc.h"
+#include "utils/memutils.h"
 #include "utils/pg_locale.h"
 #include "utils/rls.h"
 #include "utils/xml.h"
 
 /* Whatever changes in this file, or in what a fingerprint covers, takes a new one. */
-#define KEY_FORMAT 2
+#define KEY_FORMAT 3
+
+/* How many settings are in every key. */
+#define NUMBERS 12
+#define TEXTS 5
 
 static void
 put_uint32(StringInfo out, uint32 value)
@@ -126,20 +133,109 @@ temporary_schema(void)
 	return tables;
 }
 
+/*
+ * The ways that the planner may take: another plan gives rows in another order where no ORDER BY says
+ * which, takes others for a LIMIT without one, and adds floats up in another order.
+ */
+static int32
+plan_settings(void)
+{
+	const bool	allowed[] = {
+		enable_seqscan, enable_indexscan, enable_indexonlyscan, enable_bitmapscan, enable_tidscan,
+		enable_sort, enable_incremental_sort, enable_hashagg, enable_nestloop, enable_material,
+		enable_memoize, enable_mergejoin, enable_hashjoin, enable_gathermerge,
+		enable_partitionwise_join, enable_partitionwise_aggregate, enable_parallel_append,
+		enable_parallel_hash, enable_partition_pruning
+	};
+	int32		bits = 0;
+
+	for (int i = 0; i < lengthof(allowed); i++)
+		bits |= (int32) allowed[i] << i;
+	return bits;
+}
+
+static void
+list_numbers(int32 numbers[NUMBERS])
+{
+	const int32 now[NUMBERS] = {
+		DateStyle, DateOrder, IntervalStyle, extra_float_digits, bytea_output, xmlbinary, xmloption,
+		pg_get_client_encoding(), Array_nulls, quote_all_identifiers, GinFuzzySearchLimit,
+		plan_settings()
+	};
+
+	memcpy(numbers, now, sizeof(now));
+}
+
+static void
+list_texts(const char *texts[TEXTS])
+{
+	static char **abbreviations = NULL;
+
+	if (abbreviations == NULL)
+		abbreviations = cx_text_setting("timezone_abbreviations");
+	texts[0] = *abbreviations;
+	texts[1] = locale_monetary;
+	texts[2] = locale_numeric;
+	texts[3] = locale_time;
+	texts[4] = TSCurrentConfig;
+}
+
+/* The end of what put_text() wrote of this text, or NULL if these bytes are another's. */
+static const char *
+skip_text(const char *bytes, const char *text)
+{
+	uint32		length;
+
+	memcpy(&length, bytes, sizeof(length));
+	bytes += sizeof(length);
+	if (length == PG_UINT32_MAX)
+		return text == NULL ? bytes : NULL;
+	if (text == NULL || strncmp(text, bytes, length) != 0 || text[length] != '\0')
+		return NULL;
+	return bytes + length;
+}
+
+/*
+ * The settings are asked for twice in each hit: what was written is kept, since comparing it costs less
+ * than writing it.
+ */
 static void
 put_settings(StringInfo out)
 {
-	int32		numbers[] = {DateStyle, DateOrder, IntervalStyle, extra_float_digits, bytea_output,
-							 xmlbinary, xmloption, pg_get_client_encoding(), Array_nulls,
-							 quote_all_identifiers, GinFuzzySearchLimit};
+	static StringInfoData kept; /* in TopMemoryContext; no data before the first time */
+	static int32 kept_numbers[NUMBERS];
+	static const pg_tz *kept_timezone;
 
-	appendBinaryStringInfo(out, (char *) numbers, sizeof(numbers));
-	put_text(out, pg_get_timezone_name(session_timezone));
-	put_text(out, GetConfigOption("timezone_abbreviations", true, false));
-	put_text(out, locale_monetary);
-	put_text(out, locale_numeric);
-	put_text(out, locale_time);
-	put_text(out, TSCurrentConfig);
+	int32		numbers[NUMBERS];
+	const char *texts[TEXTS];
+	const char *same = kept.data;
+
+	list_numbers(numbers);
+	list_texts(texts);
+	if (memcmp(numbers, kept_numbers, sizeof(numbers)) != 0 || session_timezone != kept_timezone)
+		same = NULL;
+	for (int i = 0; i < TEXTS && same != NULL; i++)
+		same = skip_text(same, texts[i]);
+
+	if (same == NULL)
+	{
+		kept_timezone = NULL;	/* nothing is kept if memory runs out */
+		if (kept.data == NULL)
+		{
+			MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+
+			initStringInfo(&kept);
+			MemoryContextSwitchTo(old);
+		}
+		resetStringInfo(&kept);
+		for (int i = 0; i < TEXTS; i++)
+			put_text(&kept, texts[i]);
+		appendBinaryStringInfo(&kept, (char *) numbers, sizeof(numbers));
+		put_text(&kept, pg_get_timezone_name(session_timezone));
+		memcpy(kept_numbers, numbers, sizeof(numbers));
+		kept_timezone = session_timezone;
+	}
+	appendBinaryStringInfo(out, kept.data, kept.len);
 }
 
 void

@@ -28,11 +28,12 @@ prepare_hits()
 		script "rows_$rows" <<<"SELECT * FROM bench_rows($rows);"
 		script "view_$rows" <<<"SELECT * FROM dashboard ORDER BY id LIMIT $rows;"
 	done
-	script three_tables <<-END
-		SELECT k.name, count(*), sum(o.amount) FROM orders o JOIN customer c ON c.id = o.customer
-			JOIN country k ON k.id = c.country WHERE o.day >= '2024-02-01'
-			GROUP BY k.name ORDER BY sum(o.amount) DESC, k.name LIMIT 1;
-	END
+	script number <<<"SELECT count(*) FROM orders WHERE day >= '2024-02-01';"
+	local three_tables="SELECT k.name, count(*), sum(o.amount) FROM orders o JOIN customer c ON c.id = o.customer
+		JOIN country k ON k.id = c.country WHERE o.day >= '2024-02-01'
+		GROUP BY k.name ORDER BY sum(o.amount) DESC, k.name LIMIT 1"
+	script three_tables <<<"$three_tables;"
+	script three_tables_analysed <<<"PREPARE q AS $three_tables \; DEALLOCATE q;"
 }
 
 # A comparison is of the same rows, and of full caches.
@@ -135,9 +136,26 @@ show()
 	esac
 }
 
+# compare_number CLIENTS ROUNDS: one row of one column, as SELECT 1 has.
+compare_number()
+{
+	local options="-c $1 -j $(($1 < 2 ? 1 : 2))" before
+	prepare_hits
+	start_case "1 number, prepared, $(plural $1 client)"
+	cached warm number
+	before=$(counters)
+	rounds $2 hit="cached measure number $options" one="measure one $options" \
+		plain="measure number $options"
+	row hit hit us '' '' \
+		"$(only "$(local_hit_ratio "$before" "$(counters)")" "hits in shared memory")"
+	row "SELECT 1" one us hit ">= 0.95"
+	row uncached plain us hit
+}
+
 bench_hit()
 {
 	local rows
+	compare_number 1 5
 	for rows in 1 100 5000; do
 		compare $rows prepared 1 5 one hit rows view pgpool get plain
 	done
@@ -155,16 +173,18 @@ bench_protocols()
 	cached warm three_tables -M simple
 	before=$(counters)
 	rounds 5 one="measure one -M simple" hit="cached measure three_tables -M simple" \
-		plain="measure three_tables -M simple"
+		analysed="measure three_tables_analysed -M simple" plain="measure three_tables -M simple"
 	row hit hit us '' '' \
 		"$(only "$(local_hit_ratio "$before" "$(counters)")" "hits in shared memory")"
 	row "SELECT 1" one us hit ">= 0.75"
+	row "parse analysis alone (PREPARE, DEALLOCATE)" analysed us hit
 	row uncached plain us hit
 }
 
 bench_clients()
 {
 	local rows protocol
+	compare_number 8 3
 	for rows in 1 100 5000; do
 		compare $rows prepared 8 3 one hit rows view pgpool get plain
 	done

@@ -23,15 +23,15 @@ use Time::HiRes qw(usleep);
 our @EXPORT = qw(cache_node create_extension wait_until through_cache cached uncached outcome
   counter is_exact hits stores misses bypasses not_hit redis_is_used seconds);
 
-# A started cluster with the library preloaded and the extension created.  Settings are lines of
-# postgresql.conf; the name may be [ name, options of init ].
+# A started cluster with the library preloaded and the extension created; UTF8 whatever the
+# environment says.  Settings are lines of postgresql.conf; the name may be [ name, options of init ].
 sub cache_node
 {
 	my ($name, $redis, @settings) = @_;
 	($name, my @init) = ref $name ? @$name : $name;
 	my $node = PostgreSQL::Test::Cluster->new($name);
 
-	$node->init(@init);
+	$node->init(extra => [ '--encoding=UTF8', '--no-locale' ], @init);
 	$node->append_conf('postgresql.conf', join("\n",
 		"shared_preload_libraries = 'cache_ext'",
 		'fsync = off',

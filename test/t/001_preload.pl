@@ -22,7 +22,8 @@ $node->safe_psql('postgres', 'CREATE TABLE t (id int PRIMARY KEY, value int)');
 my %arguments = (
 	regclass => q{'t'}, text => q{'SELECT 1'}, 'text[]' => q{'{}'}, name => q{'public'},
 	regprocedure => q{'now()'}, 'name[]' => q{'{id}'}, 'regclass[]' => q{'{t}'},
-	interval => q{'1 min'}, anyelement => 'NULL::t');
+	interval => q{'1 min'}, anyelement => 'NULL::t', '"any"' => '1', boolean => 'true', bigint => '1',
+	integer => '1', jsonb => q{'{}'}, 'jsonb[]' => q{'{}'});
 my @functions = split /\n/, $node->safe_psql('postgres', q{
 	SELECT proname, (SELECT string_agg(format_type(t, NULL), ',' ORDER BY n)
 					 FROM unnest(proargtypes) WITH ORDINALITY a(t, n))

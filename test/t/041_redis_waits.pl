@@ -172,4 +172,33 @@ for my $round (0 .. 19)
 }
 cmp_ok(counter($s, 'redis_errors') - $errors, '>=', 20, 'each of them was a timeout');
 
+# A query waits for redis_timeout once, though its cache may be asked before it is planned and again
+# when it starts; and what was missed before planning is not asked for again.
+$s->ok(q{SET cache_ext.mode = auto; SET cache_ext.min_cost = 0; SET cache_ext.flight_wait = 0;
+	SET plan_cache_mode = force_custom_plan;
+	PREPARE of_id(int) AS SELECT value FROM t WHERE id = $1 AND value > 0});
+my $with_argument = 'SELECT value::text FROM t WHERE id = $1::int';
+my %doors = (
+	'a statement' => sub { $s->ok('SELECT value FROM t WHERE id = 500 AND value > 0') },
+	'a prepared one' => sub { $s->ok('EXECUTE of_id(500)') },
+	'the function' => sub { cached($s, $with_argument, 500) },
+	'the function in a query' => sub { $s->ok("SELECT max(v) || '' FROM " .
+		"cache_ext.query('SELECT value FROM t WHERE id = \$1 AND value > 1', ARRAY['500']) AS (v int)") });
+for my $door (sort keys %doors)
+{
+	my $run = $doors{$door};
+	wait_until('Redis is used', sub { my $hits = counter($s, 'hits'); $run->(); counter($s, 'hits') > $hits });
+	$errors = counter($s, 'redis_errors');
+	$redis->pause;
+	is($run->(), 500_000, "$door: right without an answer");
+	is(counter($s, 'redis_errors') - $errors, 1, "$door: waited for once");
+	$redis->resume;
+
+	wait_until('Redis is used', sub { my $hits = counter($s, 'hits'); $run->(); counter($s, 'hits') > $hits });
+	$control->ok('UPDATE t SET value = value');
+	my $commands = counter($s, 'redis_commands');
+	is($run->(), 500_000, "$door: right after a change");
+	is(counter($s, 'redis_commands') - $commands, 2, "$door: a look-up and a store");
+}
+
 done_testing();

@@ -180,7 +180,7 @@ sub fresh_node
 {
 	my ($name, $with_redis, @settings) = @_;
 	$node->stop if $node;
-	$node = cache_node([ $name, extra => [ '--encoding=UTF8', '--no-locale' ] ],
+	$node = cache_node($name,
 		$with_redis ? $redis : undef, 'cache_ext.mode = auto', 'cache_ext.min_cost = 0',
 		"TimeZone = 'UTC'", @settings);
 	create_tables($node);

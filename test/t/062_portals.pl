@@ -8,7 +8,7 @@ use Protocol;
 use Test::More;
 
 my $rows = 10;
-my $node = cache_node([ 'portals', extra => [ '--encoding=UTF8', '--no-locale' ] ], undef,
+my $node = cache_node('portals', undef,
 	'cache_ext.mode = auto', 'cache_ext.min_cost = 0', "TimeZone = 'UTC'",
 	'cache_ext.local_memory = 1MB');
 $node->safe_psql('postgres', <<"EOS");

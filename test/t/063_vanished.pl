@@ -13,7 +13,7 @@ use Protocol;
 use Session;
 use Test::More;
 
-my $node = cache_node([ 'vanished', extra => [ '--encoding=UTF8', '--no-locale' ] ], undef,
+my $node = cache_node('vanished', undef,
 	'cache_ext.mode = auto', 'cache_ext.min_cost = 0', "TimeZone = 'UTC'");
 $node->safe_psql('postgres', slurp_file('test/stop_points.sql'));
 $node->safe_psql('postgres', <<'EOS');

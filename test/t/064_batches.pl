@@ -8,7 +8,7 @@ use LocalState;
 use Protocol;
 use Test::More;
 
-my $node = cache_node([ 'batches', extra => [ '--encoding=UTF8', '--no-locale' ] ], undef,
+my $node = cache_node('batches', undef,
 	'cache_ext.mode = auto', 'cache_ext.min_cost = 0', "TimeZone = 'UTC'");
 $node->safe_psql('postgres', <<'EOS');
 CREATE TABLE t (id int PRIMARY KEY, kind text, v numeric, at timestamptz);

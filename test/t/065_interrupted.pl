@@ -13,7 +13,7 @@ use Test::More;
 my $rows = 16_000;
 my $sql = 'SELECT id, v FROM t ORDER BY id';
 
-my $node = cache_node([ 'interrupted', extra => [ '--encoding=UTF8', '--no-locale' ] ], undef,
+my $node = cache_node('interrupted', undef,
 	'cache_ext.mode = hint', 'cache_ext.flight_wait = 60s');
 $node->safe_psql('postgres', <<"EOS");
 CREATE TABLE t (id int PRIMARY KEY, v text);

@@ -160,6 +160,7 @@ returns($other, q{cache_ext.set('a', '"standby"')}, 'true', 'at once');
 returns($other, q{cache_ext.get('a')}, '"standby"');
 refuses($other, q{cache_ext.set('a', '1', at_commit => true)}, '25006', 'no commit to wait for');
 refuses($other, q{cache_ext.del('{a}'::text[], true)}, '25006', 'nor for del');
+refuses($other, q{cache_ext.lock('l', '1 hour', release_at_end => true)}, '25006', 'nor for a lock');
 returns($s, q{cache_ext.get('a')}, '"standby"', 'the primary sees the same');
 
 done_testing();

@@ -134,6 +134,7 @@ for my $per ('0', '-1 s', '999 us', '36501 d', '178000000 years', '-178000000 ye
 {
 	like(limit("'x', 1, '$per'"), qr/^ERROR:  argument "per" is out of range/, "per $per");
 }
+like(limit("'x', 1, '$_'"), qr/^ERROR/, "per $_") for 'infinity', '-infinity', '';
 like(limit(q('x', 2, '1.000001 s', 2)), qr/^t\|0\|\|00:00:01.000001$/, 'a time with microseconds');
 like(limit(q('', 1, '1 s')), qr/^ERROR:  argument "key" must not be empty/, 'no key');
 like(limit(q(repeat('x', 1025), 1, '1 s')), qr/^ERROR:  argument "key" is too long/, 'too long a key');
