@@ -29,6 +29,7 @@
 #include "core/pause.h"
 #include "core/time_limit.h"
 
+#include "common/int.h"
 #include "datatype/timestamp.h"
 #include "fmgr.h"
 #include "miscadmin.h"
@@ -58,10 +59,11 @@ static int
 wait_ms_of(const Interval *wait)
 {
 	int64		days = (int64) wait->month * DAYS_PER_MONTH + wait->day;
-	int64		us = wait->time + days * USECS_PER_DAY;
+	int64		us;
 
-	/* days could make it overflow, and then they alone are too many */
-	if (Abs(days) > MOST_WAIT_DAYS || us < 0 || us > MOST_WAIT_DAYS * USECS_PER_DAY)
+	if (days > MOST_WAIT_DAYS || days < -MOST_WAIT_DAYS ||
+		pg_add_s64_overflow(wait->time, days * USECS_PER_DAY, &us) ||
+		us < 0 || us > MOST_WAIT_DAYS * USECS_PER_DAY)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("argument \"wait\" is out of range"),

@@ -27,6 +27,9 @@
 #include "utils/jsonpath.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
 
 /* This process's index into ProcGlobal->allProcs; 17 gave it a name. */
 static inline int

@@ -17,6 +17,7 @@
  */
 #include "postgres.h"
 
+#include "base/compat.h"
 #include "query/key_template.h"
 #include "query/utf8.h"
 
