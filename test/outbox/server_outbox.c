@@ -6,6 +6,7 @@
  */
 #include "postgres.h"
 
+#include "base/compat.h"
 #include "core/entity.h"
 #include "core/outbox.h"
 
