@@ -186,18 +186,16 @@ typedef RangeTblEntry cx_rights;
 static inline char **
 cx_text_setting(const char *name)
 {
-	struct config_generic *setting = NULL;
-
 #if PG_VERSION_NUM >= 160000
-	setting = find_option(name, false, false, ERROR);
+	return ((struct config_string *) find_option(name, false, false, ERROR))->variable;
 #else
 	struct config_generic **all = get_guc_variables();
 
-	for (int i = 0; setting == NULL && i < GetNumConfigOptions(); i++)
+	for (int i = 0; i < GetNumConfigOptions(); i++)
 		if (strcmp(all[i]->name, name) == 0)
-			setting = all[i];
+			return ((struct config_string *) all[i])->variable;
+	elog(ERROR, "unrecognized configuration parameter \"%s\"", name);
 #endif
-	return ((struct config_string *) setting)->variable;
 }
 
 /* A set that lives until FreeWaitEventSet(); 17 has sets belong to a resource owner, or to none. */
