@@ -187,12 +187,15 @@ my %doors = (
 for my $door (sort keys %doors)
 {
 	my $run = $doors{$door};
+	$s->ok('RESET cache_ext.redis_timeout');
 	wait_until('Redis is used', sub { my $hits = counter($s, 'hits'); $run->(); counter($s, 'hits') > $hits });
 	$errors = counter($s, 'redis_errors');
 	$redis->pause;
+	$s->ok(q{SET cache_ext.redis_timeout = '20ms'});
 	is($run->(), 500_000, "$door: right without an answer");
 	is(counter($s, 'redis_errors') - $errors, 1, "$door: waited for once");
 	$redis->resume;
+	$s->ok('RESET cache_ext.redis_timeout');
 
 	wait_until('Redis is used', sub { my $hits = counter($s, 'hits'); $run->(); counter($s, 'hits') > $hits });
 	$control->ok('UPDATE t SET value = value');
