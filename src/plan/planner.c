@@ -168,13 +168,13 @@ plan_known(cx_known *known, Query *query, const char *query_string, int cursor_o
 		return plan_as_ever(query, query_string, cursor_options, params);
 
 	options->account = cx_known_account(known);
-	if (!cx_account_is_open(options->account))
-	{
-		options->account = open_account(statement, query, query_string, false);
-		cx_known_set_account(known, options->account);
-	}
 	if (is_dear_enough(cx_known_cost(known), options) && !cx_nesting_explained())
 	{
+		if (!cx_account_is_open(options->account))
+		{
+			options->account = open_account(statement, query, query_string, false);
+			cx_known_set_account(known, options->account);
+		}
 		plan = cx_known_plan(known, query, cursor_options, params != NULL, options);
 		if (plan != NULL && cx_scan_foresee(plan, params, &options->missed))
 			return plan;
