@@ -67,19 +67,25 @@ trigger_name(const char *key)
  * Checks
  */
 
+static Oid
+relation_argument(FunctionCallInfo fcinfo)
+{
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("argument \"%s\" must not be null", "relation")));
+	return PG_GETARG_OID(0);
+}
+
 static void
 require_attachable(Oid relation)
 {
-	char	   *name = get_rel_name(relation);
+	char	   *name;
 	char		kind;
 
-	if (name == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation with OID %u does not exist", relation)));
+	cx_track_require_owner(relation);
+	name = get_rel_name(relation);
 	kind = get_rel_relkind(relation);
-	if (!cx_owns_relation(relation, GetUserId()))
-		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(kind), name);
 	if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
@@ -232,11 +238,7 @@ cache_ext_attach(PG_FUNCTION_ARGS)
 	overlap_search search;
 
 	cx_shmem_require();
-	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("argument \"%s\" must not be null", "relation")));
-	relation = PG_GETARG_OID(0);
+	relation = relation_argument(fcinfo);
 	arguments = definition_arguments(fcinfo);
 
 	require_attachable(relation);
@@ -313,11 +315,7 @@ cache_ext_detach(PG_FUNCTION_ARGS)
 	List	   *triggers;
 
 	cx_shmem_require();
-	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("argument \"%s\" must not be null", "relation")));
-	relation = PG_GETARG_OID(0);
+	relation = relation_argument(fcinfo);
 	if (!PG_ARGISNULL(1))
 		key = text_to_cstring(PG_GETARG_TEXT_PP(1));
 

@@ -316,9 +316,13 @@ untrack_tree(Oid root)
  * Which relations a call is for
  */
 
-static void
-require_owner(Oid relation)
+void
+cx_track_require_owner(Oid relation)
 {
+	if (get_rel_name(relation) == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID %u does not exist", relation)));
 	if (!cx_owns_relation(relation, GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(get_rel_relkind(relation)),
 					   get_rel_name(relation));
@@ -327,15 +331,11 @@ require_owner(Oid relation)
 static void
 require_table(Oid relation)
 {
-	char	   *name = get_rel_name(relation);
+	char	   *name;
 	char		kind;
 
-	if (name == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation with OID %u does not exist", relation)));
-	require_owner(relation);
-
+	cx_track_require_owner(relation);
+	name = get_rel_name(relation);
 	kind = get_rel_relkind(relation);
 	if (kind == RELKIND_MATVIEW)
 		ereport(ERROR,
@@ -393,7 +393,7 @@ hierarchy(Oid relation)
 	{
 		if (!can_be_tracked(lfirst_oid(lc)))
 			continue;
-		require_owner(lfirst_oid(lc));
+		cx_track_require_owner(lfirst_oid(lc));
 		tables = lappend_oid(tables, lfirst_oid(lc));
 	}
 	return tables;

@@ -9,6 +9,9 @@
 
 #include "nodes/pg_list.h"
 
+/* Raises an error unless the relation exists and belongs to the user. */
+extern void cx_track_require_owner(Oid relation);
+
 /*
  * Tracks a table that the caller checked, or a partition tree by its root, with these columns (String
  * nodes) as key columns besides those it has; without those of them that can't be any.

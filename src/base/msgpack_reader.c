@@ -375,3 +375,33 @@ cx_msgpack_read_ext(cx_msgpack_reader *reader, int8 *type, const char **data, ui
 	*type = (int8) reader->at[header - 1];
 	return take_bytes(reader, header, claimed, data, length);
 }
+
+bool
+cx_msgpack_timestamp(const char *data, uint32 length, int64 *seconds, uint32 *nanoseconds)
+{
+	uint32		small = 0;
+	uint64		large = 0;
+
+	switch (length)
+	{
+		case 4:
+			memcpy(&small, data, 4);
+			*nanoseconds = 0;
+			*seconds = pg_ntoh32(small);
+			break;
+		case 8:
+			memcpy(&large, data, 8);
+			*nanoseconds = (uint32) (pg_ntoh64(large) >> 34);
+			*seconds = (int64) (pg_ntoh64(large) & ((UINT64CONST(1) << 34) - 1));
+			break;
+		case 12:
+			memcpy(&small, data, 4);
+			memcpy(&large, data + 4, 8);
+			*nanoseconds = pg_ntoh32(small);
+			*seconds = (int64) pg_ntoh64(large);
+			break;
+		default:
+			return false;
+	}
+	return *nanoseconds < 1000000000;
+}

@@ -39,4 +39,9 @@ extern bool cx_msgpack_read_bin(cx_msgpack_reader *reader, const char **data, ui
 extern bool cx_msgpack_read_ext(cx_msgpack_reader *reader, int8 *type, const char **data,
 								uint32 *length);
 
+/* What an extension of this type holds, since 1970; false if it is no right one. */
+#define CX_MSGPACK_TIMESTAMP (-1)
+extern bool cx_msgpack_timestamp(const char *data, uint32 length, int64 *seconds,
+								 uint32 *nanoseconds);
+
 #endif

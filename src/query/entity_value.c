@@ -30,7 +30,6 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#define TIMESTAMP_EXTENSION (-1)
 #define UNIX_TO_POSTGRES_SECONDS \
 	((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY)
 
@@ -269,7 +268,7 @@ write_instant(writing *w, TimestampTz instant)
 		memcpy(body, &fraction, sizeof(fraction));
 		memcpy(body + sizeof(fraction), &whole, sizeof(whole));
 	}
-	msgpack_pack_ext_with_body(&w->packer, body, length, TIMESTAMP_EXTENSION);
+	msgpack_pack_ext_with_body(&w->packer, body, length, CX_MSGPACK_TIMESTAMP);
 }
 
 static bool
@@ -459,41 +458,18 @@ read_instant(cx_msgpack_reader *r, cx_entity_value *value, Datum *datum)
 	const char *data;
 	uint32		length;
 	int8		type;
-	uint64		both;
-	uint32		small;
 	int64		seconds;
-	uint64		nanoseconds = 0;
+	uint32		nanoseconds;
 	TimestampTz instant;
 
 	if (!cx_msgpack_read_ext(r, &type, &data, &length))
 		return read_by_input(r, value, -1, datum);	/* infinity */
-	if (type != TIMESTAMP_EXTENSION)
+	if (type != CX_MSGPACK_TIMESTAMP || !cx_msgpack_timestamp(data, length, &seconds, &nanoseconds))
 		return false;
-	switch (length)
-	{
-		case 4:
-			memcpy(&small, data, 4);
-			seconds = pg_ntoh32(small);
-			break;
-		case 8:
-			memcpy(&both, data, 8);
-			both = pg_ntoh64(both);
-			seconds = (int64) (both & ((UINT64CONST(1) << 34) - 1));
-			nanoseconds = both >> 34;
-			break;
-		case 12:
-			memcpy(&small, data, 4);
-			memcpy(&both, data + 4, 8);
-			nanoseconds = pg_ntoh32(small);
-			seconds = (int64) pg_ntoh64(both);
-			break;
-		default:
-			return false;
-	}
-	if (nanoseconds >= 1000000000 || nanoseconds % 1000 != 0 ||
+	if (nanoseconds % 1000 != 0 ||
 		pg_sub_s64_overflow(seconds, UNIX_TO_POSTGRES_SECONDS, &seconds) ||
 		pg_mul_s64_overflow(seconds, USECS_PER_SEC, &instant) ||
-		pg_add_s64_overflow(instant, (int64) nanoseconds / 1000, &instant) ||
+		pg_add_s64_overflow(instant, nanoseconds / 1000, &instant) ||
 		!IS_VALID_TIMESTAMP(instant))
 		return false;
 	*datum = TimestampTzGetDatum(instant);

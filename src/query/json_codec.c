@@ -19,7 +19,6 @@
 #include "catalog/pg_type.h"
 #include "common/shortest_dec.h"
 #include "datatype/timestamp.h"
-#include "port/pg_bswap.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
 #include "utils/json.h"
@@ -29,14 +28,12 @@
 #include <math.h>
 
 /* Types of extensions. */
-#define EXT_TIMESTAMP (-1)
 #define EXT_NUMBER 1
 
 /* What type numeric holds, before and behind the point. */
 #define MAX_DIGITS 131072
 #define MAX_FRACTION 16383
 
-#define NANOSECONDS 1000000000
 
 static Numeric
 numeric_of(const char *number)
@@ -251,50 +248,17 @@ is_number(const char *data, uint32 length)
 	return behind == end && behind > point + 1 && behind - point - 1 <= MAX_FRACTION;
 }
 
-static uint32
-read_big32(const char *data)
-{
-	uint32		number;
-
-	memcpy(&number, data, sizeof(number));
-	return pg_ntoh32(number);
-}
-
-static uint64
-read_big64(const char *data)
-{
-	uint64		number;
-
-	memcpy(&number, data, sizeof(number));
-	return pg_ntoh64(number);
-}
-
 static bool
 set_timestamp(JsonbValue *value, const char *data, uint32 length)
 {
 	int64		seconds;
-	uint32		nanoseconds = 0;
+	uint32		nanoseconds;
 	Timestamp	timestamp;
 	int			zone = 0;
 	char	   *text;
 
-	switch (length)
-	{
-		case 4:
-			seconds = read_big32(data);
-			break;
-		case 8:
-			nanoseconds = (uint32) (read_big64(data) >> 34);
-			seconds = (int64) (read_big64(data) & ((UINT64CONST(1) << 34) - 1));
-			break;
-		case 12:
-			nanoseconds = read_big32(data);
-			seconds = (int64) read_big64(data + 4);
-			break;
-		default:
-			return false;
-	}
-	if (nanoseconds >= NANOSECONDS || seconds > END_TIMESTAMP / USECS_PER_SEC ||
+	if (!cx_msgpack_timestamp(data, length, &seconds, &nanoseconds) ||
+		seconds > END_TIMESTAMP / USECS_PER_SEC ||
 		seconds < MIN_TIMESTAMP / USECS_PER_SEC)
 		return false;
 	timestamp = (seconds - (int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY) *
@@ -325,7 +289,7 @@ read_extension(JsonbValue *value, int8 type, const char *data, uint32 length)
 		set_number(value, pnstrdup(data, length));
 		return CX_JSON_OK;
 	}
-	return type == EXT_TIMESTAMP && set_timestamp(value, data, length) ?
+	return type == CX_MSGPACK_TIMESTAMP && set_timestamp(value, data, length) ?
 		CX_JSON_OK : CX_JSON_UNSUPPORTED;
 }
 
