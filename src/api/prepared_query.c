@@ -513,7 +513,7 @@ cx_prepared_query_readable(cx_prepared_query *query)
 
 	if (cached == NULL)
 		elog(ERROR, "no plan for a query of one statement");
-	readable = cx_may_read(linitial_node(PlannedStmt, cached->stmt_list));
+	readable = cx_may_read(linitial_node(PlannedStmt, cached->stmt_list), false);
 	ReleaseCachedPlan(cached, CurrentResourceOwner);
 	return readable;
 }

@@ -97,14 +97,27 @@ cx_forget_pruning(PlannedStmt *plan)
 #define CX_EXECUTOR_RUN_ARGUMENTS query_desc, direction, count, execute_once
 #endif
 
-/* Has the current user the rights that running the plan checks on relations? */
+/* Has the current user the rights that running the plan checks on relations?  If not, an error if asked. */
 static inline bool
-cx_may_read(PlannedStmt *plan)
+cx_may_read(PlannedStmt *plan, bool error)
 {
 #if PG_VERSION_NUM >= 160000
-	return ExecCheckPermissions(plan->rtable, plan->permInfos, false);
+	return ExecCheckPermissions(plan->rtable, plan->permInfos, error);
 #else
-	return ExecCheckRTPerms(plan->rtable, false);
+	return ExecCheckRTPerms(plan->rtable, error);
+#endif
+}
+
+/* Tells the executor of the plan's relations, none of which is opened. */
+static inline void
+cx_init_range_table(EState *estate, PlannedStmt *plan)
+{
+#if PG_VERSION_NUM >= 180000
+	ExecInitRangeTable(estate, plan->rtable, plan->permInfos, bms_copy(plan->unprunableRelids));
+#elif PG_VERSION_NUM >= 160000
+	ExecInitRangeTable(estate, plan->rtable, plan->permInfos);
+#else
+	ExecInitRangeTable(estate, plan->rtable);
 #endif
 }
 

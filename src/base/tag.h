@@ -12,6 +12,7 @@
 
 #include "access/attnum.h"
 #include "common/hashfn.h"
+#include "miscadmin.h"
 
 typedef enum cx_tag_kind
 {
@@ -33,13 +34,14 @@ typedef struct cx_tag
 	Oid			relation;
 	AttrNumber	column;
 	uint32		value_hash;
+	uint64		spread;			/* cx_tag_spread(), where it is known already; else 0 */
 } cx_tag;
 
-/* Spreads a tag of the given database over 64 bits; the same in every process. */
+/* A tag of this database, spread over 64 bits; the same in every process. */
 static inline uint64
-cx_tag_hash(Oid database, const cx_tag *tag)
+cx_tag_spread(const cx_tag *tag)
 {
-	uint32		parts[5] = {(uint32) tag->kind, database, tag->relation, (uint32) tag->column,
+	uint32		parts[5] = {(uint32) tag->kind, MyDatabaseId, tag->relation, (uint32) tag->column,
 							tag->value_hash};
 
 	return hash_bytes_extended((const unsigned char *) parts, sizeof(parts), 0);

@@ -226,9 +226,9 @@ make_room(account_set *set)
 }
 
 static void
-note_use(account_state *state)
+note_use(account_state *state, TimestampTz when)
 {
-	pg_atomic_write_u64(&state->numbers[LAST_USED], (uint64) GetCurrentTimestamp());
+	pg_atomic_write_u64(&state->numbers[LAST_USED], (uint64) when);
 }
 
 cx_account
@@ -268,7 +268,7 @@ cx_account_open(const uint8 *fingerprint, const char *text, size_t length, int64
 		state->text[kept] = '\0';
 		state->open = true;
 	}
-	note_use(state);
+	note_use(state, GetCurrentTimestamp());
 	account.index = (uint32) ((set - sets) * WAYS + (state - set->accounts));
 	account.generation = pg_atomic_read_u32(&state->generation);
 	account.valid = true;
@@ -400,13 +400,13 @@ cx_account_pays(cx_account account)
  */
 
 void
-cx_account_add_hit(cx_account account, double us)
+cx_account_add_hit(cx_account account, double us, TimestampTz when)
 {
 	account_state *state = state_of(account);
 
 	if (state == NULL)
 		return;
-	note_use(state);
+	note_use(state, when);
 	pg_atomic_fetch_add_u64(&state->numbers[HITS], 1);
 	add_sample(state, HIT_US, us);
 	count_lookup(state, true);
@@ -419,7 +419,7 @@ cx_account_add_miss(cx_account account, double us, double own_us, bool stored)
 
 	if (state == NULL)
 		return;
-	note_use(state);
+	note_use(state, GetCurrentTimestamp());
 	pg_atomic_fetch_add_u64(&state->numbers[MISSES], 1);
 	if (stored)
 		pg_atomic_fetch_add_u64(&state->numbers[STORED], 1);
@@ -435,7 +435,7 @@ cx_account_add_plain(cx_account account, double us)
 
 	if (state == NULL)
 		return;
-	note_use(state);
+	note_use(state, GetCurrentTimestamp());
 	pg_atomic_fetch_add_u64(&state->numbers[PLAIN], 1);
 	add_sample(state, PLAIN_US, us);
 }

@@ -48,9 +48,9 @@ extern bool cx_account_pays(cx_account account);
 /*
  * What an execution took, in microseconds, from its start to its end.  own_us is the part of a miss that
  * only caching it cost (looking up, storing), so that the difference estimates a plain execution as long
- * as none was measured.
+ * as none was measured.  when: about now; who had a hit knows, and need not ask the clock again.
  */
-extern void cx_account_add_hit(cx_account account, double us);
+extern void cx_account_add_hit(cx_account account, double us, TimestampTz when);
 extern void cx_account_add_miss(cx_account account, double us, double own_us, bool stored);
 extern void cx_account_add_plain(cx_account account, double us);
 

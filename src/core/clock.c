@@ -152,7 +152,7 @@ cx_clock_epoch(void)
 cx_slot
 cx_clock_slot(const cx_tag *tag)
 {
-	return (cx_slot) (cx_tag_hash(MyDatabaseId, tag) % state->slot_count);
+	return (cx_slot) ((tag->spread != 0 ? tag->spread : cx_tag_spread(tag)) % state->slot_count);
 }
 
 /* Rule 2.  The fetch-and-add is a full barrier: no later store (the commit) can pass it. */

@@ -8,13 +8,13 @@
  */
 #include "postgres.h"
 
+#include "base/crc.h"
 #include "base/msgpack_reader.h"
 #include "base/msgpack_writer.h"
 #include "core/entry.h"
 
 #include "common/int.h"
 #include "port/pg_bswap.h"
-#include "port/pg_crc32c.h"
 
 /* Raise it with any change to what is stored, the body included; other formats are not read. */
 #define ENTRY_FORMAT 1
@@ -28,17 +28,6 @@
 
 #define UNIX_EPOCH_OFFSET \
 	((POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
-
-static uint32
-checksum_of(const char *data, size_t length)
-{
-	pg_crc32c	crc;
-
-	INIT_CRC32C(crc);
-	COMP_CRC32C(crc, data, length);
-	FIN_CRC32C(crc);
-	return crc;
-}
 
 void
 cx_entry_write_header(StringInfo out, const cx_entry *entry)
@@ -61,7 +50,7 @@ cx_entry_write_header(StringInfo out, const cx_entry *entry)
 void
 cx_entry_write_checksum(StringInfo out)
 {
-	uint32		checksum = pg_hton32(checksum_of(out->data, out->len));
+	uint32		checksum = pg_hton32(cx_crc32c(out->data, out->len));
 
 	appendStringInfoCharMacro(out, (char) CHECKSUM_FIRST);
 	appendBinaryStringInfo(out, (char *) &checksum, sizeof(checksum));
@@ -97,7 +86,7 @@ cx_entry_read(const char *data, size_t length, cx_entry *entry)
 
 	memcpy(&checksum, data + length + 1, sizeof(checksum));
 	if ((uint8) data[length] != CHECKSUM_FIRST ||
-		pg_ntoh32(checksum) != checksum_of(data, length))
+		pg_ntoh32(checksum) != cx_crc32c(data, length))
 		return false;
 
 	if (!cx_msgpack_read_uint(&reader, &entry->stamp.epoch) ||

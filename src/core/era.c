@@ -19,6 +19,7 @@
  */
 #include "postgres.h"
 
+#include "base/crc.h"
 #include "base/shmem.h"
 #include "core/era.h"
 #include "core/queue.h"
@@ -31,7 +32,6 @@
 #include "common/controldata_utils.h"
 #include "miscadmin.h"
 #include "port/atomics.h"
-#include "port/pg_crc32c.h"
 #include "storage/fd.h"
 #include "storage/ipc.h"
 #include "utils/timestamp.h"
@@ -48,7 +48,7 @@ typedef struct era_file
 	uint64		system_identifier;
 	XLogRecPtr	checkpoint;		/* of the clean shutdown; invalid: the server was running */
 	char		run_id[CX_RUN_ID_LENGTH];	/* zeros: not known */
-	pg_crc32c	checksum;		/* of all before it */
+	uint32		checksum;		/* of all before it */
 } era_file;
 
 typedef struct era_state
@@ -74,15 +74,10 @@ era_size(void)
 	return sizeof(era_state);
 }
 
-static pg_crc32c
+static uint32
 checksum(const era_file *file)
 {
-	pg_crc32c	crc;
-
-	INIT_CRC32C(crc);
-	COMP_CRC32C(crc, file, offsetof(era_file, checksum));
-	FIN_CRC32C(crc);
-	return crc;
+	return cx_crc32c(file, offsetof(era_file, checksum));
 }
 
 static bool

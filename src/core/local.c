@@ -16,10 +16,10 @@
  */
 #include "postgres.h"
 
+#include "base/crc.h"
 #include "core/local.h"
 #include "core/local_table.h"
 
-#include "common/hashfn.h"
 #include "storage/ipc.h"
 #include "utils/memutils.h"
 
@@ -111,8 +111,7 @@ cx_local_get(const char *key, size_t key_length, MemoryContext context, cx_local
 
 	/* whatever can fail comes before the entry is pinned */
 	pin = MemoryContextAlloc(context, sizeof(cx_local_pin));
-	entry = cx_table_pin(hash_bytes_extended((const unsigned char *) key, (int) key_length, 0),
-						 key, key_length);
+	entry = cx_table_pin(cx_crc32c(key, key_length), key, key_length);
 	if (entry == NULL)
 	{
 		pfree(pin);
@@ -178,7 +177,7 @@ fill_entry(cx_table_entry *entry, const cx_local_entry *facts)
 	memcpy(key, facts->key, facts->key_length);
 
 	entry->renderings = NULL;
-	entry->hash = hash_bytes_extended((const unsigned char *) key, (int) facts->key_length, 0);
+	entry->hash = cx_crc32c(key, facts->key_length);
 	entry->facts = *facts;
 	entry->facts.slots = slots;
 	entry->facts.key = key;

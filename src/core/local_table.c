@@ -213,26 +213,26 @@ cx_table_read_state(cx_local_state *result)
  */
 
 static cx_table_entry **
-bucket_of(uint64 hash)
+bucket_of(uint32 hash)
 {
 	return &buckets[hash & bucket_mask];
 }
 
 static partition *
-partition_of(uint64 hash)
+partition_of(uint32 hash)
 {
 	return &partitions[hash & bucket_mask & (PARTITIONS - 1)];
 }
 
 static LWLock *
-lock_of(uint64 hash)
+lock_of(uint32 hash)
 {
 	return &partition_of(hash)->part.lock;
 }
 
 /* The partition's lock is held. */
 static cx_table_entry *
-find(uint64 hash, const char *key, size_t key_length)
+find(uint32 hash, const char *key, size_t key_length)
 {
 	cx_table_entry *entry;
 
@@ -555,7 +555,7 @@ pin(cx_table_entry *entry)
 }
 
 cx_table_entry *
-cx_table_pin(uint64 hash, const char *key, size_t key_length)
+cx_table_pin(uint32 hash, const char *key, size_t key_length)
 {
 	cx_table_entry *entry;
 

@@ -37,7 +37,7 @@ typedef struct cx_table_entry
 
 	/* constant once it is linked */
 	uint64		serial;
-	uint64		hash;
+	uint32		hash;
 	cx_local_entry facts;
 } cx_table_entry;
 
@@ -48,7 +48,7 @@ extern bool cx_table_exists(void);
 extern Size cx_table_share(void);
 
 /* Finds the entry of exactly this key, pins it and counts a visit; NULL if there is none. */
-extern cx_table_entry *cx_table_pin(uint64 hash, const char *key, size_t key_length);
+extern cx_table_entry *cx_table_pin(uint32 hash, const char *key, size_t key_length);
 
 /* Pins the latest entry of a bucket among those whose serial number is smaller. */
 extern cx_table_entry *cx_table_pin_before(uint64 bucket, uint64 serial);

@@ -122,7 +122,7 @@ cx_execution_keep_account(const cx_execution *execution)
 	switch (execution->outcome)
 	{
 		case CX_OUTCOME_HIT:
-			cx_account_add_hit(account, us);
+			cx_account_add_hit(account, us, execution->looked_up);
 			break;
 		case CX_OUTCOME_FILLED:
 		case CX_OUTCOME_NOT_FILLED:
@@ -160,8 +160,9 @@ cx_execution *
 cx_execution_begin(PlannedStmt *plan, ParamListInfo params, Snapshot snapshot, const char *text,
 				   bool peek)
 {
+	/* large enough at once for a hit's key and what points into it */
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "cache_ext execution",
-												  ALLOCSET_SMALL_SIZES);
+												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 	cx_execution *execution = palloc0(sizeof(cx_execution));
 	const cx_wrap_options *options = cx_wrap_options_of(plan);
@@ -196,8 +197,11 @@ cx_execution_begin(PlannedStmt *plan, ParamListInfo params, Snapshot snapshot, c
 	}
 
 	cx_execution_decide(execution, peek);
-	INSTR_TIME_SET_CURRENT(execution->own);
-	INSTR_TIME_SUBTRACT(execution->own, execution->begun);
+	if (execution->outcome != CX_OUTCOME_HIT)
+	{
+		INSTR_TIME_SET_CURRENT(execution->own);
+		INSTR_TIME_SUBTRACT(execution->own, execution->begun);
+	}
 	MemoryContextSwitchTo(old);
 	return execution;
 }

@@ -105,10 +105,7 @@ extern const char *const cx_execution_does_not_pay;
 extern bool cx_execution_still_hit(cx_execution *execution);
 
 /* lookup.c: would the key still be the same?  A SET may come between the steps of an execution. */
-extern bool cx_execution_same_session(const cx_execution *execution);
-
-/* lookup.c: the columns of the result, in CurrentMemoryContext. */
-extern TupleDesc cx_execution_columns(const cx_execution *execution);
+extern bool cx_execution_same_session(cx_execution *execution);
 
 /* lookup.c: who waits for this execution to fill goes on; the second: those in this server do. */
 extern void cx_execution_end_flight(cx_execution *execution);

@@ -77,7 +77,7 @@ begin_redis_entry(cx_execution *execution)
 	const char *refused;
 
 	if (execution->codec == NULL)
-		execution->codec = cx_row_codec_create(cx_execution_columns(execution), &refused);
+		execution->codec = cx_row_codec_create(cx_wrap_row_type(execution->plan), &refused);
 	if (execution->codec == NULL)
 		return;
 	initStringInfo(&execution->entry);

@@ -40,7 +40,7 @@ cx_hit_find(PlannedStmt *plan, ParamListInfo params, cx_request *request)
 	}
 	PG_END_TRY();
 
-	if (execution->outcome == CX_OUTCOME_HIT && !cx_may_read(plan))
+	if (execution->outcome == CX_OUTCOME_HIT && !cx_may_read(plan, false))
 		execution->outcome = CX_OUTCOME_NOT_FILLED;	/* the plan raises the error */
 	cx_execution_settle(execution, execution->outcome);
 	if (execution->outcome != CX_OUTCOME_HIT)

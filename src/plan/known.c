@@ -19,11 +19,11 @@
 #include "postgres.h"
 
 #include "base/compat.h"
+#include "base/crc.h"
 #include "plan/generation.h"
 #include "plan/known.h"
 #include "query/fingerprint.h"
 
-#include "common/hashfn.h"
 #include "lib/ilist.h"
 #include "nodes/nodeFuncs.h"
 #include "utils/memutils.h"
@@ -106,7 +106,7 @@ name_of(const StringInfoData *description)
 {
 	known_name	name = {
 		description->data, description->len,
-		hash_bytes((const unsigned char *) description->data, description->len)
+		cx_crc32c(description->data, description->len)
 	};
 
 	return name;

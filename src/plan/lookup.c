@@ -203,7 +203,7 @@ look_up(cx_execution *execution)
 		return false;
 
 	/* made here, since a hit in the local tier needs none */
-	execution->codec = cx_row_codec_create(cx_execution_columns(execution), &execution->reason);
+	execution->codec = cx_row_codec_create(cx_wrap_row_type(execution->plan), &execution->reason);
 	if (execution->codec == NULL)
 	{
 		if (cx_local_available())
@@ -213,23 +213,20 @@ look_up(cx_execution *execution)
 	return look_up_redis(execution);
 }
 
-TupleDesc
-cx_execution_columns(const cx_execution *execution)
-{
-	return ExecTypeFromTL(execution->plan->planTree->targetlist);
-}
-
 bool
-cx_execution_same_session(const cx_execution *execution)
+cx_execution_same_session(cx_execution *execution)
 {
-	StringInfoData now;
+	StringInfo	key = &execution->key;
+	int			length = key->len;
+	int			now;
 	bool		same;
 
-	initStringInfo(&now);
-	cx_statement_session_key(execution->statement, &now);
-	same = now.len <= execution->key.len &&
-		memcmp(now.data, execution->key.data + execution->key.len - now.len, now.len) == 0;
-	pfree(now.data);
+	/* written behind the key, where there is room, and taken off again */
+	cx_statement_session_key(execution->statement, key);
+	now = key->len - length;
+	same = now <= length && memcmp(key->data + length, key->data + length - now, now) == 0;
+	key->len = length;
+	key->data[length] = '\0';
 	return same;
 }
 

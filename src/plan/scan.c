@@ -7,8 +7,9 @@
  *
  * Invariants:
  *
- *	1. On a hit nothing of the plan is initialised.  Its subplans would be, by the executor, before
- *	   this node is asked; so a hit starts with a copy of the statement that has none.
+ *	1. On a hit nothing of the plan is initialised.  It is started here, past the executor; where that
+ *	   can't be (start_hit()), the executor gets a copy of the statement without the subplans, which it
+ *	   would initialise before it asks this node.
  *	2. Before the first row the settings and the user that the key tells are compared once more: a
  *	   SET may come between Bind and Execute.  If they differ, the plan runs after all and nothing
  *	   is filled.
@@ -30,11 +31,13 @@
 
 #include "access/htup_details.h"
 #include "commands/explain.h"
+#include "commands/trigger.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "nodes/extensible.h"
 #include "tcop/dest.h"
 #include "utils/relcache.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 typedef struct cache_scan
@@ -60,9 +63,23 @@ static cx_execution *starting = NULL;	/* between ExecutorStart and the start of 
 static ExecutorStart_hook_type prev_ExecutorStart_hook = NULL;
 static ExecutorRun_hook_type prev_ExecutorRun_hook = NULL;
 
+static Node *create_scan_state(CustomScan *plan);
+static TupleTableSlot *exec_hit(PlanState *node);
+
 /*
  * Starting
  */
+
+static void
+own_execution(cache_scan *scan, cx_execution *execution, EState *estate)
+{
+	CustomScan *plan = (CustomScan *) execution->plan->planTree;
+
+	MemoryContextSetParent(execution->context, estate->es_query_cxt);
+	scan->execution = execution;
+	scan->columns = list_length(plan->custom_scan_tlist);
+	GetUserIdAndSecContext(&scan->user, &scan->security_context);
+}
 
 static void
 start_next(QueryDesc *query_desc, int eflags)
@@ -82,22 +99,13 @@ start_next(QueryDesc *query_desc, int eflags)
 	PG_END_TRY();
 }
 
+/* Starts the scan of an execution that was begun. */
 static void
-start_executor(QueryDesc *query_desc, int eflags)
+start_scan(QueryDesc *query_desc, int eflags, cx_execution *execution)
 {
-	PlannedStmt *original;
+	PlannedStmt *original = query_desc->plannedstmt;
 	cx_execution *outer = starting;
-	cx_execution *execution = NULL;
 
-	if (cx_wrap_is_wrapped(query_desc->plannedstmt))
-		execution = cx_execution_start(query_desc, eflags);
-	if (execution == NULL)
-	{
-		start_next(query_desc, eflags);
-		return;
-	}
-
-	original = query_desc->plannedstmt;
 	if ((eflags & EXEC_FLAG_EXPLAIN_ONLY) == 0 &&
 		(execution->outcome == CX_OUTCOME_HIT || execution->request.only_hit))
 		query_desc->plannedstmt = cx_wrap_without_subplans(original);
@@ -118,6 +126,73 @@ start_executor(QueryDesc *query_desc, int eflags)
 	query_desc->estate->es_plannedstmt = original;
 }
 
+/* Of a hit nothing has to be initialised, unless somebody looks at how it runs or is asked before us. */
+static bool
+starts_at_once(const QueryDesc *query_desc, int eflags, const cx_execution *execution)
+{
+	return execution->outcome == CX_OUTCOME_HIT && prev_ExecutorStart_hook == NULL &&
+		(eflags & ~EXEC_FLAG_SKIP_TRIGGERS) == 0 && query_desc->instrument_options == 0;
+}
+
+/*
+ * What standard_ExecutorStart() would do for a hit and nothing more: rights are checked, and the state is
+ * what the executor's other functions, EXPLAIN and those who hook them find for any plan.  The scan gets
+ * one slot and no projection: to find out that it needs none takes as long as all the rest.
+ */
+static void
+start_hit(QueryDesc *query_desc, int eflags, cx_execution *execution)
+{
+	PlannedStmt *plan = query_desc->plannedstmt;
+	EState	   *estate = CreateExecutorState();
+	MemoryContext old = MemoryContextSwitchTo(estate->es_query_cxt);
+	cache_scan *scan = (cache_scan *) create_scan_state(NULL);
+	PlanState  *state = &scan->css.ss.ps;
+
+	estate->es_param_list_info = query_desc->params;
+	estate->es_sourceText = query_desc->sourceText;
+	estate->es_queryEnv = query_desc->queryEnv;
+	estate->es_snapshot = RegisterSnapshot(query_desc->snapshot);
+	estate->es_crosscheck_snapshot = RegisterSnapshot(query_desc->crosscheck_snapshot);
+	estate->es_top_eflags = eflags;
+	estate->es_plannedstmt = plan;
+	if ((eflags & EXEC_FLAG_SKIP_TRIGGERS) == 0)
+		AfterTriggerBeginQuery();
+	(void) cx_may_read(plan, true);
+	cx_init_range_table(estate, plan);
+
+	state->plan = plan->planTree;
+	state->state = estate;
+	state->ExecProcNode = exec_hit;
+	state->ps_ResultTupleDesc = cx_wrap_row_type(plan);
+	state->ps_ResultTupleSlot = ExecInitExtraTupleSlot(estate, state->ps_ResultTupleDesc,
+													   &TTSOpsMinimalTuple);
+	scan->css.ss.ss_ScanTupleSlot = state->ps_ResultTupleSlot;
+	own_execution(scan, execution, estate);
+	scan->tuple_slot = state->ps_ResultTupleSlot;
+	cx_rows_rewind(&scan->rows, execution);
+	cx_execution_settle(execution, CX_OUTCOME_HIT);
+
+	query_desc->estate = estate;
+	query_desc->planstate = state;
+	query_desc->tupDesc = state->ps_ResultTupleDesc;
+	MemoryContextSwitchTo(old);
+}
+
+static void
+start_executor(QueryDesc *query_desc, int eflags)
+{
+	cx_execution *execution = NULL;
+
+	if (cx_wrap_is_wrapped(query_desc->plannedstmt))
+		execution = cx_execution_start(query_desc, eflags);
+	if (execution == NULL)
+		start_next(query_desc, eflags);
+	else if (starts_at_once(query_desc, eflags, execution))
+		start_hit(query_desc, eflags, execution);
+	else
+		start_scan(query_desc, eflags, execution);
+}
+
 static void
 begin_scan(CustomScanState *node, EState *estate, int eflags)
 {
@@ -126,10 +201,7 @@ begin_scan(CustomScanState *node, EState *estate, int eflags)
 	cx_execution *execution = starting;
 
 	Assert(execution != NULL && execution->plan->planTree == (Plan *) plan);
-	MemoryContextSetParent(execution->context, estate->es_query_cxt);
-	scan->execution = execution;
-	scan->columns = list_length(plan->custom_scan_tlist);
-	GetUserIdAndSecContext(&scan->user, &scan->security_context);
+	own_execution(scan, execution, estate);
 
 	if ((eflags & EXEC_FLAG_EXPLAIN_ONLY) != 0)
 	{
@@ -238,6 +310,9 @@ run_instead(cache_scan *scan)
 		plan = cx_wrap_unwrapped(plan);
 	scan->execution->outcome = CX_OUTCOME_BYPASS;
 	scan->execution->reason = "settings were changed after the statement was bound";
+	scan->css.ss.ss_ScanTupleSlot = ExecInitExtraTupleSlot(estate,
+														   scan->css.ss.ps.ps_ResultTupleDesc,
+														   &TTSOpsVirtual);
 	scan->instead = CreateQueryDesc(plan, estate->es_sourceText,
 									estate->es_snapshot, InvalidSnapshot, None_Receiver,
 									estate->es_param_list_info, estate->es_queryEnv, 0);
@@ -332,6 +407,14 @@ exec_scan(CustomScanState *node)
 	if (execution->filling)
 		cx_fill_add(execution, slot);
 	return slot;
+}
+
+/* The executor's way to a scan that start_hit() made. */
+static TupleTableSlot *
+exec_hit(PlanState *node)
+{
+	CHECK_FOR_INTERRUPTS();
+	return exec_scan((CustomScanState *) node);
 }
 
 static void

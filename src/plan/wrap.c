@@ -12,6 +12,8 @@
 #include "plan/scan.h"
 #include "plan/wrap.h"
 
+#include "access/tupdesc.h"
+#include "executor/executor.h"
 #include "nodes/extensible.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
@@ -24,6 +26,7 @@ typedef struct wrapping
 	ExtensibleNode node;
 	cx_statement *statement;
 	cx_wrap_options options;
+	TupleDesc	row_type;		/* of the result: to look up types takes longer than a hit's look-up */
 	Query	   *query;			/* where nothing is below the scan */
 	int			cursor_options;
 } wrapping;
@@ -115,14 +118,17 @@ void
 cx_wrap(PlannedStmt *plan, cx_statement *statement, const cx_wrap_options *options)
 {
 	Plan	   *child = plan->planTree;
+	wrapping   *private;
 	CustomScan *scan;
 
 	if (plan->commandType != CMD_SELECT || plan->rowMarks != NIL || plan->hasModifyingCTE)
 		return;
 
-	scan = make_scan(make_wrapping(statement, options));
+	private = make_wrapping(statement, options);
+	scan = make_scan(private);
 	if (!add_columns(scan, child->targetlist))
 		return;
+	private->row_type = ExecTypeFromTL(scan->scan.plan.targetlist);
 
 	/* the same cost, or generic and custom plans would compare differently */
 	scan->scan.plan.startup_cost = child->startup_cost;
@@ -146,6 +152,7 @@ cx_wrap_query(PlannedStmt *plan, cx_statement *statement, const cx_wrap_options 
 	private->cursor_options = cursor_options;
 	if (!add_columns(scan, columns))
 		return false;
+	private->row_type = ExecTypeFromTL(scan->scan.plan.targetlist);
 	plan->planTree = (Plan *) scan;
 	return true;
 }
@@ -173,6 +180,12 @@ const cx_wrap_options *
 cx_wrap_options_of(const PlannedStmt *plan)
 {
 	return &wrapping_of(plan)->options;
+}
+
+TupleDesc
+cx_wrap_row_type(const PlannedStmt *plan)
+{
+	return wrapping_of(plan)->row_type;
 }
 
 Query *
@@ -245,6 +258,7 @@ copy_wrapping(ExtensibleNode *new_node, const ExtensibleNode *old_node)
 
 	copy->statement = copyObject(old->statement);
 	copy->options = old->options;
+	copy->row_type = CreateTupleDescCopy(old->row_type);
 	copy->query = copyObject(old->query);
 	copy->cursor_options = old->cursor_options;
 }

@@ -7,6 +7,7 @@
 
 #include "postgres.h"
 
+#include "access/tupdesc.h"
 #include "core/account.h"
 #include "nodes/plannodes.h"
 #include "plan/scan.h"
@@ -52,6 +53,9 @@ extern bool cx_wrap_is_wrapped(const PlannedStmt *plan);
 /* What was given to cx_wrap(). */
 extern const cx_statement *cx_wrap_statement(const PlannedStmt *plan);
 extern const cx_wrap_options *cx_wrap_options_of(const PlannedStmt *plan);
+
+/* The columns of the result, which live as long as the plan. */
+extern TupleDesc cx_wrap_row_type(const PlannedStmt *plan);
 
 /*
  * The account of a statement with this text (length 0: up to its end).  What doors ask for has accounts of

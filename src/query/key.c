@@ -140,18 +140,13 @@ temporary_schema(void)
 static int32
 plan_settings(void)
 {
-	const bool	allowed[] = {
-		enable_seqscan, enable_indexscan, enable_indexonlyscan, enable_bitmapscan, enable_tidscan,
-		enable_sort, enable_incremental_sort, enable_hashagg, enable_nestloop, enable_material,
-		enable_memoize, enable_mergejoin, enable_hashjoin, enable_gathermerge,
-		enable_partitionwise_join, enable_partitionwise_aggregate, enable_parallel_append,
-		enable_parallel_hash, enable_partition_pruning
-	};
-	int32		bits = 0;
-
-	for (int i = 0; i < lengthof(allowed); i++)
-		bits |= (int32) allowed[i] << i;
-	return bits;
+	return enable_seqscan | enable_indexscan << 1 | enable_indexonlyscan << 2 |
+		enable_bitmapscan << 3 | enable_tidscan << 4 | enable_sort << 5 |
+		enable_incremental_sort << 6 | enable_hashagg << 7 | enable_nestloop << 8 |
+		enable_material << 9 | enable_memoize << 10 | enable_mergejoin << 11 |
+		enable_hashjoin << 12 | enable_gathermerge << 13 | enable_partitionwise_join << 14 |
+		enable_partitionwise_aggregate << 15 | enable_parallel_append << 16 |
+		enable_parallel_hash << 17 | enable_partition_pruning << 18;
 }
 
 static void

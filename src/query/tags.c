@@ -260,7 +260,7 @@ has_table_tag(const cx_tag *tags, int count, Oid relation)
 }
 
 /*
- * T of a table makes K of it pointless.
+ * T of a table makes K of it pointless.  What remains is spread here, once for all executions.
  */
 void
 cx_tags_finish(cx_statement *statement)
@@ -276,6 +276,8 @@ cx_tags_finish(cx_statement *statement)
 			statement->tags[kept++] = *tag;
 	}
 	statement->tag_count = kept;
+	for (int i = 0; i < kept; i++)
+		statement->tags[i].spread = cx_tag_spread(&statement->tags[i]);
 
 	kept = 0;
 	for (int i = 0; i < statement->pin_count; i++)

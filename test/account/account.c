@@ -109,7 +109,8 @@ Datum
 account_hit(PG_FUNCTION_ARGS)
 {
 	for (int i = 0; i < PG_GETARG_INT32(2); i++)
-		cx_account_add_hit(get_handle(PG_GETARG_INT64(0)), PG_GETARG_FLOAT8(1));
+		cx_account_add_hit(get_handle(PG_GETARG_INT64(0)), PG_GETARG_FLOAT8(1),
+						   GetCurrentTimestamp());
 	PG_RETURN_VOID();
 }
 
@@ -169,7 +170,7 @@ account_run(PG_FUNCTION_ARGS)
 		if (!asks)
 			cx_account_add_plain(account, PG_GETARG_FLOAT8(6));
 		else if ((lookups + 1) * hits / 64 > lookups * hits / 64)
-			cx_account_add_hit(account, PG_GETARG_FLOAT8(3));
+			cx_account_add_hit(account, PG_GETARG_FLOAT8(3), GetCurrentTimestamp());
 		else
 			cx_account_add_miss(account, PG_GETARG_FLOAT8(4), PG_GETARG_FLOAT8(5), true);
 		if (asks)
