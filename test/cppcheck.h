@@ -13,7 +13,7 @@
 #define dlist_container(type, member, node) ((type *) (node))
 #define PG_TRY() if (setjmp_()) {
 #define PG_CATCH() } else {
-#define PG_FINALLY() } {
+#define PG_FINALLY() } else abort(); {
 #define PG_END_TRY() }
 #define pg_attribute_noreturn()
 #define ereport(level, ...) ereport_(level)

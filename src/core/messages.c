@@ -58,7 +58,8 @@ cx_messages_copy(const char *bytes, size_t length)
 {
 	char	   *copy = MemoryContextAllocHuge(TopTransactionContext, Max(length, 1));
 
-	memcpy(copy, bytes, length);
+	if (length > 0)
+		memcpy(copy, bytes, length);
 	return copy;
 }
 
