@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "base/counters.h"
+#include "base/crc.h"
 #include "base/settings.h"
 #include "base/shmem.h"
 #include "core/redis_tier.h"
@@ -21,9 +22,22 @@
 #include "miscadmin.h"
 #include "port/atomics.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #define LOG_EVERY_US (60 * USECS_PER_SEC)
+
+#define HEX_LENGTH (PG_SHA256_DIGEST_LENGTH * 2)
+
+/* To compute a digest takes as long as all the rest of asking Redis, so those of some keys are kept. */
+#define KEPT 64
+
+typedef struct kept_digest
+{
+	size_t		key_length;		/* 0: none */
+	char		key[512];
+	char		hex[HEX_LENGTH];
+} kept_digest;
 
 static pg_atomic_uint64 *last_logged = NULL;
 
@@ -55,11 +69,11 @@ cx_redis_tier_init(void)
 	cx_shmem_register(&tier_area);
 }
 
-char *
-cx_redis_tier_name(const char *key, size_t key_length)
+/* The SHA-256 of a key, in hexadecimal digits. */
+static void
+digest_key(const char *key, size_t key_length, char hex[HEX_LENGTH])
 {
 	uint8		digest[PG_SHA256_DIGEST_LENGTH];
-	char		hex[PG_SHA256_DIGEST_LENGTH * 2 + 1];
 	pg_cryptohash_ctx *context = pg_cryptohash_create(PG_SHA256);
 
 	if (context == NULL || pg_cryptohash_init(context) < 0 ||
@@ -68,9 +82,38 @@ cx_redis_tier_name(const char *key, size_t key_length)
 		elog(ERROR, "could not compute SHA-256 of a cache key");
 	pg_cryptohash_free(context);
 
-	hex[hex_encode((const char *) digest, sizeof(digest), hex)] = '\0';
-	return psprintf("%s:" UINT64_FORMAT ":%u:q:%s", cx_key_prefix, GetSystemIdentifier(),
-					MyDatabaseId, hex);
+	hex_encode((const char *) digest, sizeof(digest), hex);
+}
+
+/* The same, found again for most of the keys that a session asks for again and again. */
+static const char *
+find_digest(const char *key, size_t key_length)
+{
+	static kept_digest *kept = NULL;
+	kept_digest *place;
+
+	if (kept == NULL)
+		kept = MemoryContextAllocZero(TopMemoryContext, sizeof(kept_digest) * KEPT);
+	place = &kept[cx_crc32c(key, key_length) % KEPT];
+	if (place->key_length != key_length || key_length > sizeof(place->key) ||
+		memcmp(place->key, key, key_length) != 0)
+	{
+		place->key_length = 0;
+		digest_key(key, key_length, place->hex);
+		if (key_length <= sizeof(place->key))
+		{
+			memcpy(place->key, key, key_length);
+			place->key_length = key_length;
+		}
+	}
+	return place->hex;
+}
+
+char *
+cx_redis_tier_name(const char *key, size_t key_length)
+{
+	return psprintf("%s:" UINT64_FORMAT ":%u:q:%.*s", cx_key_prefix, GetSystemIdentifier(),
+					MyDatabaseId, HEX_LENGTH, find_digest(key, key_length));
 }
 
 bool
