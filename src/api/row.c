@@ -30,6 +30,7 @@
 
 #include "api/attachment.h"
 #include "api/row.h"
+#include "api/row_arguments.h"
 #include "base/compat.h"
 #include "base/settings.h"
 #include "base/shmem.h"
@@ -51,10 +52,8 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
-#include "parser/parse_coerce.h"
 #include "port/atomics.h"
 #include "utils/acl.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
@@ -213,139 +212,6 @@ open_table(FunctionCallInfo fcinfo)
 				 errmsg("\"%s\" is a partition", get_rel_name(relid)),
 				 errhint("Use the row type of \"%s\".", get_rel_name(cx_tracked_root(relid)))));
 	return table_open(relid, AccessShareLock);
-}
-
-/*
- * The key's values
- */
-
-typedef struct argument
-{
-	Oid			type;
-	Datum		value;
-	bool		isnull;
-} argument;
-
-/* All arguments but the first, or the elements of the one that is marked VARIADIC. */
-static int
-list_arguments(FunctionCallInfo fcinfo, argument **arguments)
-{
-	int			count = PG_NARGS() - 1;
-	ArrayType  *array;
-	Datum	   *elements;
-	bool	   *nulls;
-	int16		length;
-	bool		by_value;
-	char		align;
-
-	if (!get_fn_expr_variadic(fcinfo->flinfo))
-	{
-		*arguments = palloc(sizeof(argument) * Max(count, 1));
-		for (int i = 0; i < count; i++)
-		{
-			(*arguments)[i].type = get_fn_expr_argtype(fcinfo->flinfo, i + 1);
-			(*arguments)[i].value = PG_GETARG_DATUM(i + 1);
-			(*arguments)[i].isnull = PG_ARGISNULL(i + 1);
-		}
-		return count;
-	}
-	if (PG_ARGISNULL(1))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("argument \"%s\" must not be null", "key")));
-	array = PG_GETARG_ARRAYTYPE_P(1);
-	get_typlenbyvalalign(ARR_ELEMTYPE(array), &length, &by_value, &align);
-	deconstruct_array(array, ARR_ELEMTYPE(array), length, by_value, align, &elements, &nulls,
-					  &count);
-	*arguments = palloc(sizeof(argument) * Max(count, 1));
-	for (int i = 0; i < count; i++)
-	{
-		(*arguments)[i].type = ARR_ELEMTYPE(array);
-		(*arguments)[i].value = elements[i];
-		(*arguments)[i].isnull = nulls[i];
-	}
-	return count;
-}
-
-static bool
-is_integer(Oid type)
-{
-	return type == INT2OID || type == INT4OID || type == INT8OID;
-}
-
-static int64
-integer_value(Oid type, Datum value)
-{
-	return type == INT2OID ? DatumGetInt16(value) :
-		type == INT4OID ? DatumGetInt32(value) : DatumGetInt64(value);
-}
-
-/* Any integer type does for another; false if no value of the column's is equal to it. */
-static bool
-convert_integer(Oid from, Oid to, Datum *value)
-{
-	int64		number = integer_value(from, *value);
-
-	if (to == INT8OID)
-		*value = Int64GetDatum(number);
-	else if (to == INT4OID)
-		*value = Int32GetDatum((int32) number);
-	else
-		*value = Int16GetDatum((int16) number);
-	return integer_value(to, *value) == number;
-}
-
-static Datum
-call_cast(Oid cast, Datum value)
-{
-	switch (get_func_nargs(cast))
-	{
-		case 1:
-			return OidFunctionCall1(cast, value);
-		case 2:
-			return OidFunctionCall2(cast, value, Int32GetDatum(-1));
-		default:
-			return OidFunctionCall3(cast, value, Int32GetDatum(-1), BoolGetDatum(false));
-	}
-}
-
-/* As an implicit cast to the column's type does; false if no row can have this value. */
-static bool
-convert_argument(const argument *given, Oid to, Datum *value)
-{
-	Oid			from = getBaseType(given->type);
-	Oid			input;
-	Oid			parameter;
-	Oid			cast;
-
-	*value = given->value;
-	if (given->isnull)
-		return false;
-	if (from == UNKNOWNOID)
-	{
-		getTypeInputInfo(to, &input, &parameter);
-		*value = OidInputFunctionCall(input, DatumGetCString(given->value), parameter, -1);
-		return true;
-	}
-	if (from == to)
-		return true;
-	if (is_integer(from) && is_integer(to))
-		return convert_integer(from, to, value);
-	switch (find_coercion_pathway(to, from, COERCION_IMPLICIT, &cast))
-	{
-		case COERCION_PATH_RELABELTYPE:
-			return true;
-		case COERCION_PATH_FUNC:
-			*value = call_cast(cast, given->value);
-			return true;
-		default:
-			ereport(ERROR,
-					(errcode(ERRCODE_DATATYPE_MISMATCH),
-					 errmsg("a key of type %s does not fit a column of type %s",
-							format_type_be(given->type), format_type_be(to)),
-					 errhint("Cast it.")));
-	}
-	return false;
 }
 
 /*
@@ -696,19 +562,19 @@ Datum
 cache_ext_row(PG_FUNCTION_ARGS)
 {
 	row_request request = {0};
-	argument   *arguments;
+	cx_row_argument *arguments;
 	int			count;
 	Datum		row = (Datum) 0;
 	bool		absent = false;
 	bool		redis;
 
 	cx_shmem_require();
-	count = list_arguments(fcinfo, &arguments);
+	count = cx_row_arguments_list(fcinfo, &arguments);
 	request.relation = open_table(fcinfo);
 	request.attachment = choose_attachment(request.relation, count);
 	for (int i = 0; i < count && !absent; i++)
-		absent = !convert_argument(&arguments[i], request.attachment->key_types[i],
-								   &request.values[i]);
+		absent = !cx_row_argument_convert(&arguments[i], request.attachment->key_types[i],
+										  &request.values[i]);
 
 	if (!absent)
 	{
