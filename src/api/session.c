@@ -370,7 +370,8 @@ cache_ext_session_update(PG_FUNCTION_ARGS)
 		if (cx_time_limit_left(&limit) == 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-					 errmsg("could not update the session because others keep changing it")));
+					 errmsg("could not update the session because others keep changing it"),
+					 errhint("Try again.")));
 		if (tries >= UPDATE_TRIES)
 			cx_pause_roughly(Min(tries - UPDATE_TRIES + 1, LONGEST_PAUSE_MS));
 		CHECK_FOR_INTERRUPTS();

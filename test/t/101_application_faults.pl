@@ -326,6 +326,24 @@ for my $end ([ "-OOM full\r\n", '53200', 6 ], [ undef, '08007', 4 ])
 		qr/\b$removed keys were removed before this/);
 	$fake->stop;
 }
+# A session that somebody else has changed again each time: a script's arguments tell which it is.
+my %session = (
+	5 => "\$8\r\n\x92\xa1u\xce\x00\x1b\x77\x40\r\n",
+	6 => "*3\r\n:1700000000000000\r\n:9000000000000000\r\n\$1\r\n\x80\r\n",
+	7 => "\$1\r\n\x80\r\n");
+$fake = fake(sub { return $session{@_} // "+OK\r\n" });
+use_redis($node, $s, $fake->url);
+my $token = 'x' x 43;
+$s->ok("SET statement_timeout = '1s'");
+refuses($s, qq{cache_ext.session_update('$token', '{"a": 1}')}, '57014', 'session_update among many ends in time');
+$s->ok('RESET statement_timeout');
+my $tries = $fake->commands('EVALSHA');
+cmp_ok($tries, '>', 10, 'after some tries');
+refuses($s, qq{cache_ext.session_update('$token', '{"a": 1}')}, '40001', 'and at some time by itself',
+	qr/others keep changing it/);
+cmp_ok($fake->commands('EVALSHA'), '>', 2 * $tries, 'after many more');
+$fake->stop;
+
 $fake = fake(sub { return $_[0] eq 'UNLINK' ? ":1\r\n" : scanned(17) });
 use_redis($node, $s, $fake->url);
 $s->send(q{SELECT cache_ext.del_pattern('*')});
