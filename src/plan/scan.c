@@ -70,6 +70,7 @@ static TupleTableSlot *exec_hit(PlanState *node);
  * Starting
  */
 
+/* From now on the execution ends with the executor's state. */
 static void
 own_execution(cache_scan *scan, cx_execution *execution, EState *estate)
 {

@@ -34,7 +34,6 @@
 #define MAX_DIGITS 131072
 #define MAX_FRACTION 16383
 
-
 static Numeric
 numeric_of(const char *number)
 {
