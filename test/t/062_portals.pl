@@ -5,6 +5,7 @@ use warnings;
 use CacheTest;
 use LocalState;
 use Protocol;
+use Session;
 use Test::More;
 
 my $rows = 10;
@@ -304,5 +305,18 @@ for my $query ($who, $whose, $mine)
 	same("role: rolled back, $query", $query, sql('BEGIN; SAVEPOINT s; SET LOCAL ROLE reader'),
 		bind_to('p', $query), sql('ROLLBACK TO s'), execute('p'), sql('ROLLBACK'));
 }
+
+# An error of the start lets its entry go at once, even where the transaction is still open.
+my $failed = Session->new($node);
+my $count = 'SELECT count(*) FROM t';
+$failed->ok($count) for 1 .. 2;
+my $before = hits_so_far();
+$failed->ok($count);
+is(hits_so_far() - $before, 1, 'a hit for those who have the right');
+$failed->ok($_) for 'BEGIN', 'SET ROLE stranger';
+like($failed->query($count), qr/permission denied for table t/, 'an error for those who have not');
+is($tier->pins, 0, 'which keeps no pin');
+like($failed->query($count), qr/current transaction is aborted/, 'though the transaction has not ended');
+$failed->close;
 
 done_testing();
