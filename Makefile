@@ -1,6 +1,6 @@
 EXTENSION = cache_ext
 MODULE_big = cache_ext
-DATA = sql/cache_ext--1.0.sql
+DATA = sql/cache_ext--1.0.sql sql/cache_ext--1.0--1.1.sql
 PGFILEDESC = "cache_ext - read-through cache of query results"
 
 # Scripts that install what they need, build in a scratch directory and clean up after themselves.
