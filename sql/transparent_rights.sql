@@ -90,6 +90,40 @@ SET ROLE cx_one;
 :q;
 RESET ROLE;
 
+-- planning drops what nothing refers to, and nobody needs a right on it
+CREATE TABLE hidden (id int, v text);
+INSERT INTO hidden VALUES (1, 'hidden');
+SELECT cache_ext.track('hidden');
+GRANT SELECT ON city TO cx_two;
+PREPARE unused(int) AS WITH w AS (SELECT * FROM hidden) SELECT name FROM city WHERE id = $1;
+:forget
+SET ROLE cx_two;
+\set q 'WITH w AS (SELECT * FROM hidden) SELECT name FROM city WHERE id < 3 ORDER BY id'
+:ask
+EXECUTE unused(1);
+EXECUTE unused(1);
+EXECUTE unused(1);
+:happened
+\set q 'WITH w AS (SELECT * FROM hidden), x AS (SELECT * FROM w) SELECT (SELECT count(*) FROM city)'
+:ask
+\set q 'SELECT name FROM city WHERE id < 3 AND (false AND EXISTS (SELECT FROM hidden) OR true) ORDER BY id'
+:ask
+\set q 'SELECT CASE WHEN true THEN name ELSE (SELECT v FROM hidden) END FROM city WHERE id < 3 ORDER BY id'
+:ask
+\set q 'SELECT c.name FROM city c LEFT JOIN (SELECT DISTINCT id FROM hidden) h ON h.id = c.id WHERE c.id < 3 ORDER BY c.id'
+:ask
+-- a right that is taken away between two executions is missing at once
+\set q 'SELECT name FROM city WHERE id < 3 ORDER BY id'
+:ask
+RESET ROLE;
+REVOKE SELECT ON city FROM cx_two;
+SET ROLE cx_two;
+:q;
+EXECUTE unused(1);
+RESET ROLE;
+DEALLOCATE unused;
+DROP TABLE hidden;
+
 -- policies
 CREATE TABLE secret (id int, owner name, v text);
 INSERT INTO secret VALUES (1, 'cx_one', 'of one'), (2, 'cx_two', 'of two');

@@ -26,6 +26,7 @@
 #include "base/shmem.h"
 #include "core/dirty.h"
 #include "core/prepared.h"
+#include "plan/kept_plans.h"
 #include "query/relation_facts.h"
 #include "query/tracked.h"
 
@@ -348,6 +349,9 @@ object_access(ObjectAccessType access, Oid class, Oid object, int column, void *
 
 	switch (access)
 	{
+		case OAT_FUNCTION_EXECUTE:
+			cx_kept_plans_session_starts();
+			break;
 		case OAT_POST_CREATE:
 		case OAT_POST_ALTER:
 		case OAT_DROP:
@@ -359,7 +363,7 @@ object_access(ObjectAccessType access, Oid class, Oid object, int column, void *
 				relation_changed(access, object, 0, NULL);
 			break;
 		default:
-			break;				/* looked up or executed: nothing changes */
+			break;				/* looked up: nothing changes */
 	}
 }
 
@@ -538,6 +542,7 @@ process_utility(PlannedStmt *statement, const char *text, bool read_only_tree,
 	const utility_call call = {statement, text, read_only_tree, context, params, environment, dest,
 							   completion};
 
+	cx_kept_plans_session_starts();
 	cx_commit_net_statement_starts();
 	if (!cx_shmem_ready() || !IsUnderPostmaster || IsParallelWorker())
 		run(&call);

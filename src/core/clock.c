@@ -150,9 +150,15 @@ cx_clock_epoch(void)
 }
 
 cx_slot
+cx_clock_slot_of_spread(uint64 spread)
+{
+	return (cx_slot) (spread % state->slot_count);
+}
+
+cx_slot
 cx_clock_slot(const cx_tag *tag)
 {
-	return (cx_slot) ((tag->spread != 0 ? tag->spread : cx_tag_spread(tag)) % state->slot_count);
+	return cx_clock_slot_of_spread(tag->spread != 0 ? tag->spread : cx_tag_spread(tag));
 }
 
 /* Rule 2.  The fetch-and-add is a full barrier: no later store (the commit) can pass it. */
@@ -192,9 +198,9 @@ slot_pending(const clock_slot *slot)
 	return pg_atomic_read_u32(unconstify(pg_atomic_uint32 *, &slot->writers)) != 0;
 }
 
-/* Rule 4. */
-bool
-cx_clock_begin_fill(const cx_slot *slots, int count, cx_stamp *stamp)
+/* Reads epoch and position; false if somebody is committing on one of the slots, or the global one. */
+static bool
+begin(const cx_slot *slots, int count, cx_stamp *stamp)
 {
 	stamp->epoch = state->epoch;
 	stamp->lsn = GetXLogInsertRecPtr();
@@ -205,10 +211,33 @@ cx_clock_begin_fill(const cx_slot *slots, int count, cx_stamp *stamp)
 	for (int i = 0; i < count; i++)
 		if (slot_pending(slot_at(slots[i])))
 			return false;
-	pg_memory_barrier();		/* the test before the caller's snapshot */
+	pg_memory_barrier();		/* the test before what the caller then looks at */
+	return true;
+}
 
+/* Rule 4. */
+bool
+cx_clock_begin_fill(const cx_slot *slots, int count, cx_stamp *stamp)
+{
+	if (!begin(slots, count, stamp))
+		return false;
 	CX_STOP(CX_STOP_FILL_STAMPED);
 	return true;
+}
+
+/*
+ * Whoever changes a definition keeps its slot pending until the invalidation messages are out (rule 3),
+ * so a change that this stamp covers is one whose messages the caller can process now.  Relations and
+ * functions need no test: their messages are looked at when the plan fills.
+ */
+void
+cx_clock_begin_plan(cx_stamp *stamp)
+{
+	cx_tag		tag = {CX_TAG_DATABASE, InvalidOid, 0, 0};
+	cx_slot		slot = cx_clock_slot(&tag);
+
+	if (!begin(&slot, 1, stamp))
+		stamp->epoch = 0;
 }
 
 static cx_clock_verdict

@@ -24,13 +24,22 @@ typedef struct cx_stamp
 	XLogRecPtr	lsn;
 } cx_stamp;
 
+/* The clocks of an entry's tags: those of definitions first, then those of rows. */
+typedef struct cx_clocks
+{
+	const cx_slot *slots;
+	int			count;
+	int			definitions;
+} cx_clocks;
+
 extern void cx_clock_init(void);
 
 /* The epoch of now. */
 extern uint64 cx_clock_epoch(void);
 
-/* The clock of a tag of the current database. */
+/* The clock of a tag of the current database, and of its spread (base/tag.h). */
 extern cx_slot cx_clock_slot(const cx_tag *tag);
+extern cx_slot cx_clock_slot_of_spread(uint64 spread);
 
 /* Writer: rules 2, 3, 10. */
 extern void cx_clock_writers_add(cx_slot slot);
@@ -42,6 +51,13 @@ extern void cx_clock_writers_remove(cx_slot slot);
  * global one.  False: don't fill.  The caller takes its fresh snapshot after this.
  */
 extern bool cx_clock_begin_fill(const cx_slot *slots, int count, cx_stamp *stamp);
+
+/*
+ * A plan is as old as this: made from definitions as they were then.  Called before planning looks at
+ * any; the caller then processes invalidation messages.  The epoch is 0, which nothing accepts, where a
+ * definition that is no relation's is being committed.
+ */
+extern void cx_clock_begin_plan(cx_stamp *stamp);
 
 typedef enum cx_clock_verdict
 {

@@ -477,6 +477,36 @@ cx_dirty_names(const cx_tag *tag)
 		tables_lookup(tables, tag->relation) != NULL;
 }
 
+bool
+cx_dirty_touches(const cx_slot *entry_slots, int count)
+{
+	tables_iterator at;
+	const table_mark *entry;
+
+	if (!any_mark)
+		return false;
+	if (database_marked || global_marked)
+		return true;			/* every entry depends on both */
+	if (tables == NULL)
+		return false;
+
+	/*
+	 * A transaction's marks of a table's keys say nothing here: rows are written before the triggers
+	 * that mark their keys run, and the table itself was marked before both.
+	 */
+	tables_start_iterate(tables, &at);
+	while ((entry = tables_iterate(tables, &at)) != NULL)
+	{
+		cx_slot		rows = slot_of(CX_TAG_TABLE, entry->table, 0, 0);
+		cx_slot		definition = slot_of(CX_TAG_DEFINITION, entry->table, 0, 0);
+
+		for (int i = 0; i < count; i++)
+			if (entry_slots[i] == rows || entry_slots[i] == definition)
+				return true;
+	}
+	return false;
+}
+
 void
 cx_dirty_retract_unchanged(bool (*changed) (Oid table, void *arg), void *arg)
 {

@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "base/tag.h"
+#include "core/clock.h"
 
 extern void cx_dirty_init(void);
 
@@ -31,6 +32,12 @@ extern void cx_dirty_mark_global(void);
 /* Did this transaction change anything; what an entry with this tag depends on (rule 6)? */
 extern bool cx_dirty_any(void);
 extern bool cx_dirty_names(const cx_tag *tag);
+
+/*
+ * The same for an entry that is known by its clocks (those of a statement's tags: D of every relation is
+ * among them).  Tags that share a clock give a true too many.
+ */
+extern bool cx_dirty_touches(const cx_slot *slots, int count);
 
 /*
  * For the one who knows what really changed, at PRE_COMMIT and PRE_PREPARE, before this module's

@@ -169,17 +169,17 @@ static char *
 fill_entry(cx_table_entry *entry, const cx_local_entry *facts)
 {
 	cx_slot    *slots = (cx_slot *) ((char *) entry + MAXALIGN(sizeof(cx_table_entry)));
-	char	   *key = (char *) (slots + facts->slot_count);
+	char	   *key = (char *) (slots + facts->clocks.count);
 	char	   *body = (char *) MAXALIGN(key + facts->key_length);
 
-	if (facts->slot_count > 0)
-		memcpy(slots, facts->slots, sizeof(cx_slot) * facts->slot_count);
+	if (facts->clocks.count > 0)
+		memcpy(slots, facts->clocks.slots, sizeof(cx_slot) * facts->clocks.count);
 	memcpy(key, facts->key, facts->key_length);
 
 	entry->renderings = NULL;
 	entry->hash = cx_crc32c(key, facts->key_length);
 	entry->facts = *facts;
-	entry->facts.slots = slots;
+	entry->facts.clocks.slots = slots;
 	entry->facts.key = key;
 	entry->facts.body = body;
 	return body;
@@ -192,7 +192,7 @@ cx_local_reserve(const cx_local_entry *facts, char **body)
 
 	if (!cx_table_exists())
 		return NULL;
-	size = entry_size(facts->key_length, facts->slot_count, facts->body_length);
+	size = entry_size(facts->key_length, facts->clocks.count, facts->body_length);
 	if (size > cx_table_share())
 		return NULL;
 	register_exit();

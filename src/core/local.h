@@ -23,8 +23,7 @@ typedef struct cx_local_entry
 	TimestampTz expires;
 	int64		fill_us;		/* what it took to fill it, in microseconds; 0 if not known */
 	uint64		row_count;
-	const cx_slot *slots;		/* of its tags, which the caller of get must not rely on */
-	int			slot_count;
+	cx_clocks	clocks;			/* of the tags that it was filled with */
 	const char *key;
 	uint32		key_length;
 	const char *body;			/* MAXALIGNed; the owner's business */
@@ -53,7 +52,7 @@ extern void cx_local_drop(cx_local_pin *pin);
 
 /*
  * Storing, in two steps: room for an entry with a body of entry->body_length (entry->body is not
- * looked at; slots and key are copied), then the caller writes the body, then the entry is published and
+ * looked at; clocks and key are copied), then the caller writes the body, then the entry is published and
  * replaces what had its key.  Nothing that can raise an error may come between.  NULL when there is no
  * room, after evicting what SIEVE lets go.  No entry may take more than its share of the memory.
  */

@@ -421,7 +421,7 @@ useless(const cx_table_entry *entry)
 
 	if (facts->expires <= eviction_time)
 		return true;
-	verdict = cx_clock_check(&facts->stamp, facts->slots, facts->slot_count);
+	verdict = cx_clock_check(&facts->stamp, facts->clocks.slots, facts->clocks.count);
 	return verdict == CX_CLOCK_CHANGED || verdict == CX_CLOCK_OTHER_EPOCH;
 }
 

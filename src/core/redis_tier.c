@@ -174,6 +174,21 @@ cx_redis_tier_get(const char *name, const char *key, size_t key_length, cx_redis
 	return CX_TIER_FOUND;
 }
 
+cx_clocks
+cx_redis_tier_clocks(const cx_entry *entry)
+{
+	int			count = entry->definition_count + entry->row_tag_count;
+	uint64	   *spreads = palloc(sizeof(uint64) * count);
+	cx_slot    *slots = palloc(sizeof(cx_slot) * count);
+	cx_clocks	clocks = {slots, count, entry->definition_count};
+
+	cx_entry_spreads(entry, spreads);
+	for (int i = 0; i < count; i++)
+		slots[i] = cx_clock_slot_of_spread(spreads[i]);
+	pfree(spreads);
+	return clocks;
+}
+
 bool
 cx_redis_tier_put(const char *name, const char *data, size_t length, int64 ttl_ms,
 				  cx_lease *lease, cx_redis_budget *budget)

@@ -37,6 +37,9 @@ extern bool cx_redis_tier_available(void);
 extern cx_tier_status cx_redis_tier_get(const char *name, const char *key, size_t key_length,
 										cx_redis_budget *budget, cx_entry *entry);
 
+/* The clocks of such an entry's tags, palloc'd in CurrentMemoryContext. */
+extern cx_clocks cx_redis_tier_clocks(const cx_entry *entry);
+
 /* Says that an entry's body was bad after all: counts and logs as get does. */
 extern void cx_redis_tier_report_bad(const char *name, const char *reason);
 

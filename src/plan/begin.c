@@ -18,6 +18,7 @@
  */
 #include "postgres.h"
 
+#include "base/compat.h"
 #include "base/counters.h"
 #include "base/settings.h"
 #include "core/account.h"
@@ -173,7 +174,6 @@ cx_execution_begin(PlannedStmt *plan, ParamListInfo params, Snapshot snapshot, c
 	execution->plan = plan;
 	execution->statement = cx_wrap_statement(plan);
 	execution->account = cx_wrap_account(plan, text);
-	execution->generation = options->generation;
 	execution->snapshot = snapshot;
 	execution->params = params;
 	if (options->by_door)
@@ -256,6 +256,20 @@ others_have_run(void)
 	return ActivePortal != NULL && list_length(ActivePortal->stmts) > 1;
 }
 
+/*
+ * A plan with nothing below names every relation of the query, to check rights and take locks; PostgreSQL
+ * checks rights only of those that planning leaves, not of a WITH query that nothing refers to.  Where a
+ * right is missing the query is planned after all, and the executor raises an error or doesn't.
+ */
+static bool
+lacks_rights(const cx_execution *execution)
+{
+	int			cursor_options;
+
+	return cx_wrap_query_of(execution->plan, &cursor_options) != NULL &&
+		!cx_may_read(execution->plan, false);
+}
+
 /* The decision that was made when the statement was planned, if this is its execution. */
 static cx_execution *
 take_foreseen(const QueryDesc *query_desc, int eflags)
@@ -269,7 +283,7 @@ take_foreseen(const QueryDesc *query_desc, int eflags)
 	execution->plan = query_desc->plannedstmt;
 	execution->statement = cx_wrap_statement(execution->plan);
 	execution->snapshot = query_desc->snapshot;
-	if (others_have_run() || !cx_execution_still_hit(execution))
+	if (others_have_run() || lacks_rights(execution) || !cx_execution_still_hit(execution))
 	{
 		MemoryContextDelete(execution->context);
 		return NULL;
@@ -290,7 +304,7 @@ cx_execution_start(QueryDesc *query_desc, int eflags)
 	execution = cx_execution_begin(query_desc->plannedstmt, query_desc->params,
 								   query_desc->snapshot, query_desc->sourceText, peek);
 	if (cx_wrap_query_of(query_desc->plannedstmt, &cursor_options) == NULL ||
-		(execution->outcome == CX_OUTCOME_HIT && !peek))
+		(execution->outcome == CX_OUTCOME_HIT && !peek && !lacks_rights(execution)))
 		return execution;
 
 	missed = note_miss(execution);

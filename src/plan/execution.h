@@ -30,7 +30,6 @@ typedef struct cx_execution
 	MemoryContext context;		/* of all that follows; pins go with it */
 	PlannedStmt *plan;			/* as it was planned */
 	const cx_statement *statement;
-	uint64		generation;		/* when planning began */
 	Snapshot	snapshot;
 	ParamListInfo params;
 
@@ -45,9 +44,8 @@ typedef struct cx_execution
 
 	StringInfoData key;
 	char	   *name;			/* in Redis; NULL until it is needed */
-	cx_slot    *slots;			/* those of definitions first */
-	int			slot_count;
-	int			definition_count;
+	cx_clocks	clocks;			/* of the tags; no slots before cx_execution_list_clocks() */
+	uint64	   *spreads;		/* of the same tags, in the same order */
 	cx_redis_budget budget;		/* of the whole execution */
 
 	/* a hit: rows in an entry that is pinned, or decoded ones */
@@ -69,6 +67,7 @@ typedef struct cx_execution
 	/* a fill under way */
 	bool		filling;
 	cx_stamp	stamp;
+	XLogRecPtr	until;			/* a position after the snapshot */
 	TimestampTz started;
 	MemoryContext row_context;
 	StringInfoData rows;		/* like body, for the local tier; data is NULL once they are too many */
@@ -111,6 +110,9 @@ extern bool cx_execution_same_session(cx_execution *execution);
 extern void cx_execution_end_flight(cx_execution *execution);
 extern void cx_execution_end_flight_here(cx_execution *execution);
 
+/* lookup.c: finds the tags, which a hit doesn't need: it is judged by its entry's. */
+extern void cx_execution_list_clocks(cx_execution *execution);
+
 /* lookup.c: the most that an entry may live, in microseconds. */
 extern int64 cx_execution_ttl_us(const cx_execution *execution);
 
@@ -126,7 +128,8 @@ extern void cx_fill_abandon(cx_execution *execution, const char *reason);
 extern bool cx_fill_has_written(void);
 
 /* fill.c: stores the rows of a hit from Redis in the local tier as well. */
-extern void cx_fill_promote(cx_execution *execution, const cx_entry *entry);
+extern void cx_fill_promote(cx_execution *execution, const cx_entry *entry,
+							const cx_clocks *clocks);
 
 /* begin.c: settles what became of the execution, for counters and the door. */
 extern void cx_execution_settle(cx_execution *execution, cx_outcome outcome);

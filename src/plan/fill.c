@@ -6,9 +6,9 @@
  *
  *	1. A fill holds the rows of a snapshot that was the latest one after E was read and the clocks
  *	   tested (4), made by a plan that no message known at E concerned, in a transaction that wrote
- *	   nothing, before or while the plan ran (5).
+ *	   nothing, before or while the plan ran (5).  Its tags are those of an analysis that is as new.
  *	2. Only a plan that ran straight to its end, in one run of the executor, under the settings that
- *	   the key tells, is stored.
+ *	   the key tells, is stored; if constants were folded into it, it was made under them, too.
  *	3. Rows are stored detoasted: nothing in an entry points to a table.
  *
  * Locks: none.
@@ -21,11 +21,13 @@
 #include "core/dirty.h"
 #include "plan/execution.h"
 #include "plan/generation.h"
+#include "plan/kept_plans.h"
 #include "plan/wrap.h"
 
 #include "access/detoast.h"
 #include "access/htup_details.h"
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "common/pg_prng.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
@@ -47,14 +49,23 @@ cx_fill_has_written(void)
 	return cx_dirty_any() || TransactionIdIsValid(GetTopTransactionIdIfAny());
 }
 
+/*
+ * Is the plan older than a definition that it was made from?  Messages tell of relations, functions, types
+ * and operators; clocks of everything else that planning folds into constants, of which PostgreSQL sends
+ * a plan no message (text search configurations, say).
+ */
 static bool
 plan_is_old(const cx_execution *execution)
 {
 	const PlannedStmt *plan = execution->plan;
+	const cx_wrap_options *options = cx_wrap_options_of(plan);
 
-	return cx_generation_moved(execution->generation, plan->relationOids, NIL, plan->invalItems) ||
-		cx_generation_moved(execution->generation, cx_statement_relations(execution->statement),
-							cx_statement_functions(execution->statement), NIL);
+	return cx_generation_moved(options->generation, plan->relationOids, NIL, plan->invalItems) ||
+		cx_generation_moved(options->generation, cx_statement_relations(execution->statement),
+							cx_statement_functions(execution->statement), NIL) ||
+		(cx_statement_folds(execution->statement) &&
+		 cx_clock_check(&options->planned, execution->clocks.slots,
+						execution->clocks.definitions) != CX_CLOCK_VALID);
 }
 
 /* The longest bytes that the rows of an entry may take. */
@@ -69,6 +80,7 @@ begin_redis_entry(cx_execution *execution)
 {
 	cx_entry	entry = {
 		.stamp = execution->stamp,
+		.until = execution->until,
 		.created = execution->started,
 		.expires = execution->expires,
 		.key = execution->key.data,
@@ -81,7 +93,9 @@ begin_redis_entry(cx_execution *execution)
 	if (execution->codec == NULL)
 		return;
 	initStringInfo(&execution->entry);
-	cx_entry_write_header(&execution->entry, &entry);
+	cx_entry_write_header(&execution->entry, &entry, execution->spreads,
+						  execution->clocks.definitions,
+						  execution->clocks.count - execution->clocks.definitions);
 	cx_row_codec_begin(execution->codec, &execution->entry, size_limit());
 }
 
@@ -95,10 +109,12 @@ cx_fill_begin(cx_execution *execution)
 
 	if (cx_fill_has_written())
 		return "the transaction has written";
-	if (!cx_clock_begin_fill(execution->slots, execution->slot_count, &execution->stamp))
+	cx_execution_list_clocks(execution);
+	if (!cx_clock_begin_fill(execution->clocks.slots, execution->clocks.count, &execution->stamp))
 		return "a change is being committed";
 	if (!same_snapshot(execution->snapshot, GetLatestSnapshot()))
 		return "the snapshot is not the latest";
+	execution->until = GetXLogInsertRecPtr();
 	CX_STOP(CX_STOP_FILL_FRESH);
 
 	AcceptInvalidationMessages();
@@ -111,6 +127,22 @@ cx_fill_begin(cx_execution *execution)
 			ResetPlanCache();
 		return "the plan is older than a definition it uses";
 	}
+	if (cx_statement_folds(execution->statement) &&
+		!cx_wrap_same_session(execution->plan, execution->key.data, execution->key.len))
+	{
+		/*
+		 * Constants were folded under settings that the key doesn't name.  PostgreSQL goes on with such a
+		 * plan, so the session may; making it anew at each SET would cost more than what it fills.
+		 */
+		if (execution->answer)
+			execution->answer->plan_is_old = true;
+		return "the plan was made under other settings";
+	}
+	if (cx_statement_runs_bodies(execution->statement) &&
+		!cx_kept_plans_are_current(cx_statement_folds(execution->statement) ?
+								   &cx_wrap_options_of(execution->plan)->planned : NULL,
+								   execution->clocks.slots, execution->clocks.definitions))
+		return "functions of this session may use plans older than a definition";
 
 	/* entries made together had better not expire together */
 	ttl_us -= (int64) (ttl_us * cx_ttl_jitter * pg_prng_double(&pg_global_prng_state));
@@ -197,25 +229,20 @@ cx_fill_add(cx_execution *execution, TupleTableSlot *slot)
 		cx_fill_abandon(execution, refusal);
 }
 
-/* Copies rows of either form into the local tier. */
+/* Copies rows of either form into the local tier.  facts: its stamp, times and clocks. */
 static bool
-store_local(cx_execution *execution, const cx_stamp *stamp, TimestampTz created,
-			TimestampTz expires, size_t length)
+store_local(cx_execution *execution, const cx_local_entry *facts, size_t length)
 {
-	cx_local_entry entry = {
-		.stamp = *stamp,
-		.created = created,
-		.expires = expires,
-		.fill_us = execution->started > 0 ? GetCurrentTimestamp() - execution->started : 0,
-		.row_count = execution->row_count,
-		.slots = execution->slots,
-		.slot_count = execution->slot_count,
-		.key = execution->key.data,
-		.key_length = execution->key.len,
-		.body_length = length
-	};
+	cx_local_entry entry = *facts;
 	char	   *body;
-	void	   *reserved = cx_local_reserve(&entry, &body);
+	void	   *reserved;
+
+	entry.fill_us = execution->started > 0 ? GetCurrentTimestamp() - execution->started : 0;
+	entry.row_count = execution->row_count;
+	entry.key = execution->key.data;
+	entry.key_length = execution->key.len;
+	entry.body_length = length;
+	reserved = cx_local_reserve(&entry, &body);
 
 	if (reserved == NULL)
 		return false;
@@ -237,7 +264,7 @@ store_local(cx_execution *execution, const cx_stamp *stamp, TimestampTz created,
 }
 
 void
-cx_fill_promote(cx_execution *execution, const cx_entry *entry)
+cx_fill_promote(cx_execution *execution, const cx_entry *entry, const cx_clocks *clocks)
 {
 	size_t		length = 0;
 
@@ -246,7 +273,16 @@ cx_fill_promote(cx_execution *execution, const cx_entry *entry)
 	for (uint64 i = 0; i < execution->row_count; i++)
 		length += MAXALIGN(execution->tuples[i]->t_len);
 	if (cx_local_fits(execution->key.len, length))
-		(void) store_local(execution, &entry->stamp, entry->created, entry->expires, length);
+	{
+		cx_local_entry facts = {
+			.stamp = entry->stamp,
+			.created = entry->created,
+			.expires = entry->expires,
+			.clocks = *clocks
+		};
+
+		(void) store_local(execution, &facts, length);
+	}
 }
 
 static bool
@@ -278,8 +314,16 @@ cx_fill_end(cx_execution *execution)
 	{
 		execution->reason = "there is no room";
 		if (execution->rows.data != NULL)
-			stored = store_local(execution, &execution->stamp, execution->started,
-								 execution->expires, execution->rows.len);
+		{
+			cx_local_entry facts = {
+				.stamp = execution->stamp,
+				.created = execution->started,
+				.expires = execution->expires,
+				.clocks = execution->clocks
+			};
+
+			stored = store_local(execution, &facts, execution->rows.len);
+		}
 		if (stored)
 			cx_execution_end_flight_here(execution);
 		if (execution->codec != NULL)

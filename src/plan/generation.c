@@ -85,6 +85,13 @@ on_object_inval(Datum arg, int cache, uint32 value)
 	note_moved(cache, value);
 }
 
+/* Every plan may use it, and no plan says so. */
+static void
+on_operator_inval(Datum arg, int cache, uint32 value)
+{
+	note_moved(cache, 0);
+}
+
 static void
 on_names_inval(Datum arg, int cache, uint32 value)
 {
@@ -106,10 +113,15 @@ cx_generation_init(void)
 		CASTSOURCETARGET, AUTHMEMMEMROLE, AUTHOID
 	};
 
+	/* what an operator means to an index, a join or a comparison of rows */
+	static const int operator_caches[] = {OPEROID, AMOPOPID, AMPROCNUM, CLAOID};
+
 	objects = objects_create(TopMemoryContext, 256, NULL);
 	CacheRegisterRelcacheCallback(on_relcache_inval, (Datum) 0);
 	for (int i = 0; i < lengthof(object_caches); i++)
 		CacheRegisterSyscacheCallback(object_caches[i], on_object_inval, (Datum) 0);
+	for (int i = 0; i < lengthof(operator_caches); i++)
+		CacheRegisterSyscacheCallback(operator_caches[i], on_operator_inval, (Datum) 0);
 	for (int i = 0; i < lengthof(name_caches); i++)
 		CacheRegisterSyscacheCallback(name_caches[i], on_names_inval, (Datum) 0);
 }

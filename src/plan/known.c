@@ -11,7 +11,8 @@
  *	1. A query is found by a complete description of its tree (query/fingerprint.h), compared byte
  *	   for byte.
  *	2. What is remembered is dropped when a message concerned a relation, function or type that the
- *	   query or its plan depends on; for a query that may not be cached, with any message at all.
+ *	   query or its plan depends on; for a query that may not be cached, with any message at all.  An
+ *	   analysis that a fill would use is dropped when the clock of any definition has moved.
  *
  * Memory: each in a context of its own below TopMemoryContext, at most MAX_KNOWN of at most MAX_LENGTH
  * bytes; the least recently used one goes first.  Locks: none.
@@ -46,6 +47,7 @@ struct cx_known
 
 	cx_statement *statement;	/* NULL: may not be cached */
 	uint64		generation;
+	cx_stamp	planned;		/* when it was analysed */
 	cx_account	account;
 
 	/* of the plan */
@@ -170,6 +172,7 @@ cx_known_remember(const StringInfoData *description, const cx_statement *stateme
 									 description->len);
 	known->statement = copyObject(unconstify(cx_statement *, statement));
 	known->generation = options->generation;
+	known->planned = options->planned;
 	known->account = options->account;
 	known->columns = cx_wrap_columns(plan);
 	note_costs(known, plan);
@@ -190,15 +193,38 @@ cx_known_remember(const StringInfoData *description, const cx_statement *stateme
 	MemoryContextSetParent(context, TopMemoryContext);
 }
 
-const cx_statement *
+void
 cx_known_planned_again(const StringInfoData *description, const PlannedStmt *plan)
 {
 	known_element *element = table_lookup(table, name_of(description));
 
-	if (element == NULL)
-		return NULL;
-	note_costs(element->known, plan);
-	return element->known->statement;
+	if (element != NULL)
+		note_costs(element->known, plan);
+}
+
+static bool
+definitions_moved(const cx_known *known)
+{
+	const cx_tag *tags;
+	int			count = cx_statement_definitions(known->statement, &tags);
+
+	for (int i = 0; i < count; i++)
+	{
+		cx_slot		slot = cx_clock_slot(&tags[i]);
+
+		if (cx_clock_check(&known->planned, &slot, 1) != CX_CLOCK_VALID)
+			return true;
+	}
+	return false;
+}
+
+bool
+cx_known_forget_old(cx_known *known)
+{
+	if (!definitions_moved(known) && !is_outdated(known))
+		return false;
+	forget(known);
+	return true;
 }
 
 const cx_statement *

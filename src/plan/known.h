@@ -22,18 +22,22 @@ extern cx_known *cx_known_find(const Query *query, StringInfo description);
 
 /*
  * Remembers, with the plan that was made of it (not wrapped).  statement is NULL for one that may not be
- * cached.  options->generation is that of before the analysis.
+ * cached.  options tell the age of the analysis.
  */
 extern void cx_known_remember(const StringInfoData *description, const cx_statement *statement,
 							  const cx_wrap_options *options, const PlannedStmt *plan);
 
 /*
- * A query that was known was planned again: remembers the costs, which are others with other parameters, and
- * which PostgreSQL compares when it chooses between generic and custom plans.  Returns what
- * cx_known_statement() does, or NULL if it is not known any more: planning may have run statements.
+ * Forgets a query of which a definition has changed since it was analysed; true if it did.  A hit needs no
+ * such test (it is judged by the entry's tags), a fill does: its tags would be the old ones.
  */
-extern const cx_statement *cx_known_planned_again(const StringInfoData *description,
-												  const PlannedStmt *plan);
+extern bool cx_known_forget_old(cx_known *known);
+
+/*
+ * A query that was known, and may not be any more, was planned again: remembers the costs, which are others
+ * with other parameters, and which PostgreSQL compares when it chooses between generic and custom plans.
+ */
+extern void cx_known_planned_again(const StringInfoData *description, const PlannedStmt *plan);
 
 /* NULL for a statement that may not be cached.  Belongs to the known one: copy it to keep it. */
 extern const cx_statement *cx_known_statement(const cx_known *known);

@@ -36,6 +36,7 @@
 #include "utils/timestamp.h"
 
 const char *const cx_execution_does_not_pay = "caching it does not pay for now";
+static const char *const own_changes = "the transaction has changed what the query reads";
 
 /* Why the cache is not even asked, or NULL.  What costs least comes first. */
 static const char *
@@ -60,26 +61,44 @@ bypass_reason(const cx_execution *execution)
 	return NULL;
 }
 
-/* The entry's tags as slots; false if the transaction itself changed one (rule 6). */
-static bool
-list_slots(cx_execution *execution)
+void
+cx_execution_list_clocks(cx_execution *execution)
 {
+	MemoryContext old;
+	const cx_tag *definitions;
 	cx_tag	   *tags;
-	int			count = cx_statement_tags(execution->statement, execution->params, &tags);
-	int			last = count;
-	bool		clean = true;
+	cx_slot    *slots;
+	int			count;
 
-	execution->slots = palloc(sizeof(cx_slot) * Max(count, 1));
-	execution->slot_count = count;
+	if (execution->clocks.slots != NULL)
+		return;
+	old = MemoryContextSwitchTo(execution->context);
+	count = cx_statement_tags(execution->statement, execution->params, &tags);
+	slots = palloc(sizeof(cx_slot) * count);
+	execution->spreads = palloc(sizeof(uint64) * count);
 	for (int i = 0; i < count; i++)
 	{
-		bool		data = tags[i].kind == CX_TAG_TABLE || tags[i].kind == CX_TAG_KEY;
-
-		execution->slots[data ? --last : execution->definition_count++] = cx_clock_slot(&tags[i]);
-		clean &= !cx_dirty_names(&tags[i]);
+		execution->spreads[i] = tags[i].spread != 0 ? tags[i].spread : cx_tag_spread(&tags[i]);
+		slots[i] = cx_clock_slot_of_spread(execution->spreads[i]);
 	}
+	execution->clocks.slots = slots;
+	execution->clocks.count = count;
+	execution->clocks.definitions = cx_statement_definitions(execution->statement, &definitions);
 	pfree(tags);
-	return clean;
+	MemoryContextSwitchTo(old);
+}
+
+/*
+ * Has the transaction itself changed what the query reads (rule 6)?  An entry's own tags are asked in
+ * is_valid(); the question here, by the statement's, saves a transaction that wrote a look-up in vain.
+ */
+static bool
+reads_own_changes(cx_execution *execution)
+{
+	if (!cx_dirty_any())
+		return false;
+	cx_execution_list_clocks(execution);
+	return cx_dirty_touches(execution->clocks.slots, execution->clocks.count);
 }
 
 int64
@@ -103,9 +122,14 @@ staleness_us(const cx_execution *execution)
 /*
  * May an entry with this stamp be served?  Sets what hit it would be, or the reason that forbids a
  * fill.
+ *
+ * The clocks are those of the tags that the entry was filled with, not of this session's.  A session in
+ * an open transaction reads no invalidation messages, so it may not know of a child, an index or a
+ * function that was added; whoever filled the entry after that did.
  */
 static bool
-is_valid(cx_execution *execution, const cx_stamp *stamp, TimestampTz created, TimestampTz expires)
+is_valid(cx_execution *execution, const cx_stamp *stamp, const cx_clocks *clocks,
+		 TimestampTz created, TimestampTz expires)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	int64		staleness;
@@ -113,8 +137,13 @@ is_valid(cx_execution *execution, const cx_stamp *stamp, TimestampTz created, Ti
 
 	if (created > now || now >= expires || now - created >= cx_execution_ttl_us(execution))
 		return false;
+	if (cx_dirty_touches(clocks->slots, clocks->count))
+	{
+		execution->reason = own_changes;
+		return false;
+	}
 
-	verdict = cx_clock_check(stamp, execution->slots, execution->slot_count);
+	verdict = cx_clock_check(stamp, clocks->slots, clocks->count);
 	execution->looked_up = now;
 	execution->created = created;
 	execution->expires = expires;
@@ -124,7 +153,7 @@ is_valid(cx_execution *execution, const cx_stamp *stamp, TimestampTz created, Ti
 
 	staleness = staleness_us(execution);
 	if (staleness > 0 && now - created <= staleness &&
-		cx_clock_check(stamp, execution->slots, execution->definition_count) == CX_CLOCK_VALID)
+		cx_clock_check(stamp, clocks->slots, clocks->definitions) == CX_CLOCK_VALID)
 	{
 		execution->stale = true;
 		return true;
@@ -143,7 +172,7 @@ look_up_local(cx_execution *execution)
 
 	if (pin == NULL)
 		return false;
-	if (!is_valid(execution, &entry.stamp, entry.created, entry.expires))
+	if (!is_valid(execution, &entry.stamp, &entry.clocks, entry.created, entry.expires))
 	{
 		cx_local_release(pin);
 		return false;
@@ -160,6 +189,7 @@ static bool
 look_up_redis(cx_execution *execution)
 {
 	cx_entry	entry;
+	cx_clocks	clocks;
 	const char *bad;
 
 	if (execution->name == NULL)
@@ -176,7 +206,8 @@ look_up_redis(cx_execution *execution)
 		case CX_TIER_FOUND:
 			break;
 	}
-	if (!is_valid(execution, &entry.stamp, entry.created, entry.expires))
+	clocks = cx_redis_tier_clocks(&entry);
+	if (!is_valid(execution, &entry.stamp, &clocks, entry.created, entry.expires))
 		return false;
 
 	if (!cx_row_codec_decode(execution->codec, entry.body, entry.body_length, &execution->tuples,
@@ -186,7 +217,7 @@ look_up_redis(cx_execution *execution)
 		return false;
 	}
 	execution->tier = "redis";
-	cx_fill_promote(execution, &entry);
+	cx_fill_promote(execution, &entry, &clocks);
 	return true;
 }
 
@@ -395,9 +426,9 @@ cx_execution_decide(cx_execution *execution, bool peek)
 	if (!cx_statement_key(execution->statement, execution->params, &execution->key,
 						  &execution->reason))
 		return;
-	if (!list_slots(execution))
+	if (reads_own_changes(execution))
 	{
-		execution->reason = "the transaction has changed what the query reads";
+		execution->reason = own_changes;
 		return;
 	}
 	if (!cx_statement_permitted(execution->statement))

@@ -14,19 +14,18 @@
 #include "lib/stringinfo.h"
 #include "utils/timestamp.h"
 
+/* As a look-up would: by the entry's own tags. */
 static void
-judge(cx_peek *peek, const cx_stamp *stamp, TimestampTz created, TimestampTz expires)
+judge(cx_peek *peek, const cx_stamp *stamp, const cx_clocks *clocks, TimestampTz created,
+	  TimestampTz expires)
 {
-	cx_slot    *slots = palloc(sizeof(cx_slot) * Max(peek->tag_count, 1));
 	TimestampTz now = GetCurrentTimestamp();
 
-	for (int i = 0; i < peek->tag_count; i++)
-		slots[i] = cx_clock_slot(&peek->tags[i]);
 	peek->found = true;
 	peek->created = created;
 	peek->expires = expires;
 	peek->valid = !RecoveryInProgress() && created <= now && now < expires &&
-		cx_clock_check(stamp, slots, peek->tag_count) == CX_CLOCK_VALID;
+		cx_clock_check(stamp, clocks->slots, clocks->count) == CX_CLOCK_VALID;
 }
 
 static void
@@ -39,7 +38,7 @@ peek_at_local(cx_peek *peek)
 		return;
 	peek->tier = "local";
 	peek->size = entry.key_length + entry.body_length;
-	judge(peek, &entry.stamp, entry.created, entry.expires);
+	judge(peek, &entry.stamp, &entry.clocks, entry.created, entry.expires);
 	cx_local_release(pin);
 }
 
@@ -48,6 +47,7 @@ peek_at_redis(cx_peek *peek)
 {
 	cx_redis_budget budget;
 	cx_entry	entry;
+	cx_clocks	clocks;
 
 	cx_redis_budget_start(&budget);
 	if (cx_redis_tier_get(peek->name, peek->key.data, peek->key.len, &budget, &entry) !=
@@ -55,7 +55,8 @@ peek_at_redis(cx_peek *peek)
 		return;
 	peek->tier = "redis";
 	peek->size = (entry.body + entry.body_length) - entry.key;
-	judge(peek, &entry.stamp, entry.created, entry.expires);
+	clocks = cx_redis_tier_clocks(&entry);
+	judge(peek, &entry.stamp, &clocks, entry.created, entry.expires);
 }
 
 void

@@ -6,8 +6,9 @@
  * (plan/scan.c), on top of an eligible plan.  Everything that PostgreSQL reads off a PlannedStmt
  * (range table, permissions, dependencies, subplans, cost) stays what it was.
  *
- * The statement is analysed before planning, since the planner scribbles on the Query.  Its
- * generation is noted before that, so that nothing the analysis or the planner read can be older.
+ * The statement is analysed before planning, since the planner scribbles on the Query.  What tells
+ * its age and its settings is noted before that (begin_planning()), so that nothing the analysis or
+ * the planner read can be older.
  *
  * Where the result of a statement that was planned before is there already, nothing is planned at all
  * (plan/known.c).
@@ -20,6 +21,7 @@
 #include "base/stop_point.h"
 #include "plan/generation.h"
 #include "plan/hint.h"
+#include "plan/kept_plans.h"
 #include "plan/known.h"
 #include "plan/nesting.h"
 #include "plan/planner.h"
@@ -28,6 +30,7 @@
 
 #include "miscadmin.h"
 #include "optimizer/planner.h"
+#include "utils/inval.h"
 
 static planner_hook_type prev_planner_hook = NULL;
 
@@ -91,22 +94,40 @@ is_dear_enough(double cost, const cx_wrap_options *options)
 	return options->by_door || options->hinted || cost >= cx_min_cost;
 }
 
-/* Puts a cache scan on top of a plan unless that is more than the statement is worth. */
+/*
+ * From here on the statement is analysed and planned.  PostgreSQL processes messages only when it takes a
+ * lock that it doesn't hold: in an open transaction it may plan from definitions that were replaced
+ * before.  The number is taken last: what was processed before it is what the plan is made from.
+ */
 static void
-wrap_if_dear(PlannedStmt *plan, const cx_statement *statement, const cx_wrap_options *options)
+begin_planning(cx_wrap_options *options)
 {
-	if (statement != NULL && is_dear_enough(plan->planTree->total_cost, options))
-		cx_wrap(plan, copyObject(unconstify(cx_statement *, statement)), options);
-	CX_STOP(CX_STOP_PLANNED);
+	cx_clock_begin_plan(&options->planned);
+	AcceptInvalidationMessages();
+	options->generation = cx_generation_now();
 }
 
+/*
+ * Plans, and puts a cache scan on top unless that is more than the statement is worth.  statement, which
+ * the plan keeps: the analysis of a query that may be cached, else NULL.
+ */
 static PlannedStmt *
 plan_and_wrap(Query *query, const char *query_string, int cursor_options, ParamListInfo params,
-			  const cx_statement *statement, const cx_wrap_options *options)
+			  cx_statement *statement, const cx_wrap_options *options)
 {
-	PlannedStmt *plan = plan_as_ever(query, query_string, cursor_options, params);
+	StringInfoData session = {0};
+	PlannedStmt *plan;
 
-	wrap_if_dear(plan, statement, options);
+	/* before planning, since that is when constants are folded under these settings */
+	if (statement != NULL)
+	{
+		initStringInfo(&session);
+		cx_statement_session_key(statement, &session);
+	}
+	plan = plan_as_ever(query, query_string, cursor_options, params);
+	if (statement != NULL && is_dear_enough(plan->planTree->total_cost, options))
+		cx_wrap(plan, statement, options, &session);
+	CX_STOP(CX_STOP_PLANNED);
 	return plan;
 }
 
@@ -127,12 +148,13 @@ open_account(const cx_statement *statement, const Query *query, const char *quer
 static PlannedStmt *
 plan_for_door(Query *query, const char *query_string, int cursor_options, ParamListInfo params)
 {
-	cx_wrap_options options = {.by_door = true, .generation = cx_generation_now()};
+	cx_wrap_options options = {.by_door = true};
 	bool		untracked_allowed = (cursor_options & CX_CURSOR_OPT_UNTRACKED) != 0;
 	const char *refused;
+	cx_statement *statement;
 
-	cx_statement *statement = cx_statement_analyze(query, untracked_allowed, &refused);
-
+	begin_planning(&options);
+	statement = cx_statement_analyze(query, untracked_allowed, &refused);
 	options.account = open_account(statement, query, query_string, true);
 	return plan_and_wrap(query, query_string,
 						 cursor_options & ~(CX_CURSOR_OPT_CACHE | CX_CURSOR_OPT_UNTRACKED), params,
@@ -148,7 +170,7 @@ plan_new(Query *query, const char *query_string, int cursor_options, ParamListIn
 	cx_statement *statement;
 	PlannedStmt *plan;
 
-	options->generation = cx_generation_now();
+	begin_planning(options);
 	statement = cx_statement_analyze(query, false, &refused);
 	options->account = open_account(statement, query, query_string, false);
 	plan = plan_and_wrap(query, query_string, cursor_options, params, statement, options);
@@ -179,10 +201,14 @@ plan_known(cx_known *known, Query *query, const char *query_string, int cursor_o
 		if (plan != NULL && cx_scan_foresee(plan, params, &options->missed))
 			return plan;
 	}
-	options->generation = cx_generation_now();
-	plan = plan_as_ever(query, query_string, cursor_options, params);
-	statement = cx_known_planned_again(description, plan);
-	wrap_if_dear(plan, statement, options);
+	begin_planning(options);
+	if (cx_known_forget_old(known))
+		return plan_new(query, query_string, cursor_options, params, description, options);
+
+	/* copied first: planning may run statements, which may push this one out */
+	plan = plan_and_wrap(query, query_string, cursor_options, params,
+						 copyObject(unconstify(cx_statement *, statement)), options);
+	cx_known_planned_again(description, plan);
 	return plan;
 }
 
@@ -193,6 +219,7 @@ plan_statement(Query *query, const char *query_string, int cursor_options, Param
 	StringInfoData description;
 	cx_known   *known;
 
+	cx_kept_plans_session_starts();
 	if ((cursor_options & CX_CURSOR_OPT_CACHE) != 0)
 		return plan_for_door(query, query_string, cursor_options, params);
 	if (!is_candidate(query, query_string, cursor_options) ||
@@ -215,8 +242,8 @@ cx_planner_plan_after_all(const PlannedStmt *plan, const char *query_string, Par
 	Query	   *query = copyObject(cx_wrap_query_of(plan, &cursor_options));
 	const char *refused;
 
-	options.generation = cx_generation_now();
 	options.missed = missed;
+	begin_planning(&options);
 	return plan_and_wrap(query, query_string, cursor_options, params,
 						 cx_statement_analyze(query, false, &refused), &options);
 }

@@ -148,6 +148,7 @@ start_hit(QueryDesc *query_desc, int eflags, cx_execution *execution)
 	MemoryContext old = MemoryContextSwitchTo(estate->es_query_cxt);
 	cache_scan *scan = (cache_scan *) create_scan_state(NULL);
 	PlanState  *state = &scan->css.ss.ps;
+	int			cursor_options;
 
 	estate->es_param_list_info = query_desc->params;
 	estate->es_sourceText = query_desc->sourceText;
@@ -158,7 +159,8 @@ start_hit(QueryDesc *query_desc, int eflags, cx_execution *execution)
 	estate->es_plannedstmt = plan;
 	if ((eflags & EXEC_FLAG_SKIP_TRIGGERS) == 0)
 		AfterTriggerBeginQuery();
-	(void) cx_may_read(plan, true);
+	if (cx_wrap_query_of(plan, &cursor_options) == NULL)
+		(void) cx_may_read(plan, true); /* else they were checked: lacks_rights() */
 	cx_init_range_table(estate, plan);
 
 	state->plan = plan->planTree;

@@ -27,6 +27,8 @@ typedef struct wrapping
 	cx_statement *statement;
 	cx_wrap_options options;
 	TupleDesc	row_type;		/* of the result: to look up types takes longer than a hit's look-up */
+	char	   *session;		/* the session's part of the key at planning; NULL: nothing below */
+	int			session_length;
 	Query	   *query;			/* where nothing is below the scan */
 	int			cursor_options;
 } wrapping;
@@ -115,7 +117,8 @@ make_scan(wrapping *private)
 }
 
 void
-cx_wrap(PlannedStmt *plan, cx_statement *statement, const cx_wrap_options *options)
+cx_wrap(PlannedStmt *plan, cx_statement *statement, const cx_wrap_options *options,
+		const StringInfoData *session)
 {
 	Plan	   *child = plan->planTree;
 	wrapping   *private;
@@ -125,6 +128,8 @@ cx_wrap(PlannedStmt *plan, cx_statement *statement, const cx_wrap_options *optio
 		return;
 
 	private = make_wrapping(statement, options);
+	private->session = session->data;
+	private->session_length = session->len;
 	scan = make_scan(private);
 	if (!add_columns(scan, child->targetlist))
 		return;
@@ -180,6 +185,16 @@ const cx_wrap_options *
 cx_wrap_options_of(const PlannedStmt *plan)
 {
 	return &wrapping_of(plan)->options;
+}
+
+bool
+cx_wrap_same_session(const PlannedStmt *plan, const char *key, size_t length)
+{
+	const wrapping *private = wrapping_of(plan);
+
+	return private->session != NULL && private->session_length <= length &&
+		memcmp(private->session, key + length - private->session_length,
+			   private->session_length) == 0;
 }
 
 TupleDesc
@@ -259,6 +274,9 @@ copy_wrapping(ExtensibleNode *new_node, const ExtensibleNode *old_node)
 	copy->statement = copyObject(old->statement);
 	copy->options = old->options;
 	copy->row_type = CreateTupleDescCopy(old->row_type);
+	if (old->session != NULL)
+		copy->session = memcpy(palloc(old->session_length), old->session, old->session_length);
+	copy->session_length = old->session_length;
 	copy->query = copyObject(old->query);
 	copy->cursor_options = old->cursor_options;
 }

@@ -9,6 +9,7 @@
 
 #include "access/tupdesc.h"
 #include "core/account.h"
+#include "core/clock.h"
 #include "nodes/plannodes.h"
 #include "plan/scan.h"
 #include "query/statement.h"
@@ -17,6 +18,7 @@
 typedef struct cx_wrap_options
 {
 	uint64		generation;		/* when planning began (plan/generation.h) */
+	cx_stamp	planned;		/* the same for all sessions (core/clock.h) */
 	cx_account	account;		/* the statement's */
 	bool		by_door;		/* made for a SQL function, which passes a request */
 	bool		hinted;			/* an ordinary statement that asks to be cached */
@@ -29,9 +31,10 @@ extern void cx_wrap_init(void);
 
 /*
  * Puts a cache scan on top of the plan of a cacheable statement.  Leaves a plan alone that can't carry
- * one.
+ * one.  session: what cx_statement_session_key() wrote before the statement was planned.
  */
-extern void cx_wrap(PlannedStmt *plan, cx_statement *statement, const cx_wrap_options *options);
+extern void cx_wrap(PlannedStmt *plan, cx_statement *statement, const cx_wrap_options *options,
+					const StringInfoData *session);
 
 /* What clients are told of the columns of a plan's result, in CurrentMemoryContext. */
 extern List *cx_wrap_columns(const PlannedStmt *plan);
@@ -53,6 +56,12 @@ extern bool cx_wrap_is_wrapped(const PlannedStmt *plan);
 /* What was given to cx_wrap(). */
 extern const cx_statement *cx_wrap_statement(const PlannedStmt *plan);
 extern const cx_wrap_options *cx_wrap_options_of(const PlannedStmt *plan);
+
+/*
+ * Was the statement planned under the settings and the user that this key material ends with
+ * (cx_statement_session_key())?
+ */
+extern bool cx_wrap_same_session(const PlannedStmt *plan, const char *key, size_t length);
 
 /* The columns of the result, which live as long as the plan. */
 extern TupleDesc cx_wrap_row_type(const PlannedStmt *plan);

@@ -17,7 +17,10 @@
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "parser/parsetree.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/typcache.h"
 
@@ -27,6 +30,75 @@ static bool
 refuse_part(cx_analysis *analysis, const char *what)
 {
 	return cx_analysis_refuse(analysis, "%s", what);
+}
+
+/*
+ * Is a node's value decided by rows or parameters?  A column of what is no table counts as a constant:
+ * planning may pull a subquery up, and its columns' expressions take their place.
+ */
+static bool
+depends_on_rows(Node *node, void *context)
+{
+	cx_analysis *analysis = context;
+
+	if (node == NULL)
+		return false;
+	switch (nodeTag(node))
+	{
+		case T_Var:
+			{
+				Var		   *var = (Var *) node;
+				List	   *range_table;
+
+				if (var->varlevelsup >= list_length(analysis->levels))
+					return true;
+				range_table = list_nth(analysis->levels, var->varlevelsup);
+				return rt_fetch(var->varno, range_table)->rtekind == RTE_RELATION;
+			}
+		case T_Param:
+		case T_Aggref:
+		case T_WindowFunc:
+		case T_GroupingFunc:
+		case T_SubLink:
+			return true;
+		default:
+			return expression_tree_walker(node, depends_on_rows, context);
+	}
+}
+
+/*
+ * Is the result of an IMMUTABLE function really fixed by its arguments, for built-in ones?  Output functions
+ * and quote_ident() follow settings (extra_float_digits).  Text search reads its configurations, and
+ * whatever takes arguments of any type reads what that type is made of.
+ */
+static bool
+is_fixed(Oid function)
+{
+	Oid		   *types;
+	int			count;
+	bool		fixed = true;
+
+	if (function >= FirstNormalObjectId || function == F_QUOTE_IDENT ||
+		get_func_signature(function, &types, &count) == CSTRINGOID)
+		return false;
+	for (int i = 0; i < count && fixed; i++)
+		fixed = types[i] != REGCONFIGOID && types[i] != REGDICTIONARYOID && types[i] != NAMEOID &&
+			types[i] != RECORDOID && !IsPolymorphicType(types[i]);
+	pfree(types);
+	return fixed;
+}
+
+/*
+ * Notes an expression that planning computes, since it has no rows to depend on, though settings or
+ * catalogs decide its value: the plan keeps it.  function: InvalidOid for a cast by output and input.
+ */
+static void
+note_folding(cx_analysis *analysis, Node *node, Oid function)
+{
+	cx_statement *statement = analysis->statement;
+
+	if (!statement->folds && !(OidIsValid(function) && is_fixed(function)))
+		statement->folds = !depends_on_rows(node, analysis) && !contain_mutable_functions(node);
 }
 
 static bool
@@ -280,6 +352,7 @@ review_expression(cx_analysis *analysis, Node *node)
 			{
 				FuncExpr   *call = (FuncExpr *) node;
 
+				note_folding(analysis, node, call->funcid);
 				return cx_functions_review_call(analysis, call->funcid, call->args,
 												call->funcresulttype, NIL);
 			}
@@ -290,6 +363,7 @@ review_expression(cx_analysis *analysis, Node *node)
 			{
 				OpExpr	   *call = (OpExpr *) node;
 
+				note_folding(analysis, node, get_opcode(call->opno));
 				return review_operator(analysis, call->opno, call->args, call->opresulttype);
 			}
 
@@ -297,6 +371,7 @@ review_expression(cx_analysis *analysis, Node *node)
 			{
 				ScalarArrayOpExpr *call = (ScalarArrayOpExpr *) node;
 
+				note_folding(analysis, node, get_opcode(call->opno));
 				return review_operator(analysis, call->opno, call->args, BOOLOID);
 			}
 
@@ -315,6 +390,7 @@ review_expression(cx_analysis *analysis, Node *node)
 			{
 				CoerceViaIO *cast = (CoerceViaIO *) node;
 
+				note_folding(analysis, node, InvalidOid);
 				return cx_types_review_output(analysis, exprType((Node *) cast->arg),
 											  (Node *) cast->arg, false) &&
 					cx_types_review_input(analysis, cast->resulttype);

@@ -56,13 +56,15 @@ struct cx_statement
 	bool		needs_search_path;
 	bool		needs_text_search;	/* what default_text_search_config resolves to */
 	bool		resolves_names; /* a user's function may find temporary tables by name */
+	bool		folds; /* planning computes a value that settings or catalogs decide */
 	List	   *settings;		/* String nodes: read by current_setting('name') */
 
 	int			parameter_count;
 	cx_parameter *parameters;	/* by id */
 
 	int			tag_count;
-	cx_tag	   *tags;			/* those that no parameter decides */
+	cx_tag	   *tags;			/* those that no parameter decides, definitions first */
+	int			definition_count;	/* of them */
 	int			pin_count;
 	cx_pin	   *pins;
 

@@ -186,6 +186,18 @@ cx_statement_renders(const cx_statement *statement, int column, bool binary)
 		(statement->renderings[column] & (binary ? CX_RENDERS_BINARY : CX_RENDERS_TEXT)) != 0;
 }
 
+bool
+cx_statement_runs_bodies(const cx_statement *statement)
+{
+	return statement->resolves_names;
+}
+
+bool
+cx_statement_folds(const cx_statement *statement)
+{
+	return statement->folds;
+}
+
 const uint8 *
 cx_statement_fingerprint(const cx_statement *statement)
 {

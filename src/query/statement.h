@@ -52,9 +52,11 @@ extern void cx_statement_parse_key(StringInfo out);
 
 /*
  * The tags with their values for these parameters, palloc'd in CurrentMemoryContext.  Always holds
- * G and a D for every relation.  Never fails: a value that can't be hashed makes the tag T.
+ * G and a D for every relation: the definitions are first, cx_statement_definitions() counts them.
+ * Never fails: a value that can't be hashed makes the tag T.
  */
 extern int	cx_statement_tags(const cx_statement *statement, ParamListInfo params, cx_tag **tags);
+extern int	cx_statement_definitions(const cx_statement *statement, const cx_tag **tags);
 
 /*
  * Has the current user the rights that initialising the plan would check (EXECUTE on functions,
@@ -68,6 +70,18 @@ extern bool cx_statement_permitted(const cx_statement *statement);
  * by what is in every key?
  */
 extern bool cx_statement_renders(const cx_statement *statement, int column, bool binary);
+
+/*
+ * Does it call functions whose bodies were not looked into?  What a name in them stands for is found
+ * when they run, and the plans of their statements may be kept in the session.
+ */
+extern bool cx_statement_runs_bodies(const cx_statement *statement);
+
+/*
+ * Does planning compute values that settings or catalogs decide, and keep them?  Such a plan is one of
+ * the settings and the catalogs under which it was made.
+ */
+extern bool cx_statement_folds(const cx_statement *statement);
 
 /* What the statement is known by: 32 bytes. */
 extern const uint8 *cx_statement_fingerprint(const cx_statement *statement);

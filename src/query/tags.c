@@ -249,6 +249,12 @@ cx_tags_add_values(cx_statement *statement, Oid relation, const cx_tracked_key *
 }
 
 static bool
+is_definition(const cx_tag *tag)
+{
+	return tag->kind == CX_TAG_DEFINITION || tag->kind == CX_TAG_DATABASE;
+}
+
+static bool
 has_table_tag(const cx_tag *tags, int count, Oid relation)
 {
 	for (int i = 0; i < count; i++)
@@ -260,24 +266,32 @@ has_table_tag(const cx_tag *tags, int count, Oid relation)
 }
 
 /*
- * T of a table makes K of it pointless.  What remains is spread here, once for all executions.
+ * T of a table makes K of it pointless.  What remains is put in order and spread here, once for all
+ * executions.
  */
 void
 cx_tags_finish(cx_statement *statement)
 {
+	cx_tag	   *tags = palloc(sizeof(cx_tag) * Max(statement->tag_count, 1));
 	int			kept = 0;
 
+	for (int i = 0; i < statement->tag_count; i++)
+		if (is_definition(&statement->tags[i]))
+			tags[kept++] = statement->tags[i];
+	statement->definition_count = kept;
 	for (int i = 0; i < statement->tag_count; i++)
 	{
 		cx_tag	   *tag = &statement->tags[i];
 
-		if (tag->kind != CX_TAG_KEY ||
-			!has_table_tag(statement->tags, statement->tag_count, tag->relation))
-			statement->tags[kept++] = *tag;
+		if (!is_definition(tag) &&
+			(tag->kind != CX_TAG_KEY ||
+			 !has_table_tag(statement->tags, statement->tag_count, tag->relation)))
+			tags[kept++] = *tag;
 	}
-	statement->tag_count = kept;
 	for (int i = 0; i < kept; i++)
-		statement->tags[i].spread = cx_tag_spread(&statement->tags[i]);
+		tags[i].spread = cx_tag_spread(&tags[i]);
+	statement->tags = tags;
+	statement->tag_count = kept;
 
 	kept = 0;
 	for (int i = 0; i < statement->pin_count; i++)
@@ -315,6 +329,13 @@ resolve_pin(const cx_statement *statement, const cx_pin *pin, ParamListInfo para
 	if (to_key_type(&pin->key, pin->value_type, parameter->value, &value))
 		hashes[(*count)++] = cx_tracked_hash_value(&pin->key, value);
 	return true;
+}
+
+int
+cx_statement_definitions(const cx_statement *statement, const cx_tag **tags)
+{
+	*tags = statement->tags;
+	return statement->definition_count;
 }
 
 int

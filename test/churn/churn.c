@@ -69,8 +69,8 @@ churn_put(PG_FUNCTION_ARGS)
 
 	describe(&entry, VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key), PG_GETARG_INT64(1));
 	entry.row_count = PG_GETARG_INT64(2);
-	entry.slots = &slot;
-	entry.slot_count = 1;
+	entry.clocks.slots = &slot;
+	entry.clocks.count = 1;
 	if (!cx_clock_begin_fill(&slot, 1, &entry.stamp))
 		elog(ERROR, "a clock is pending");
 	entry.expires = PG_GETARG_TIMESTAMPTZ(4);

@@ -93,11 +93,11 @@ store_random(churn *run, const char *key)
 
 	describe(&entry, key, strlen(key), random_size(&run->random, 16, run->largest));
 	entry.row_count = pg_prng_uint64(&run->random);
-	entry.slots = slots;
-	entry.slot_count = (int) below(run, lengthof(slots) + 1);
-	for (int i = 0; i < entry.slot_count; i++)
+	entry.clocks.slots = slots;
+	entry.clocks.count = (int) below(run, lengthof(slots) + 1);
+	for (int i = 0; i < entry.clocks.count; i++)
 		slots[i] = below(run, CLOCKS);
-	if (!cx_clock_begin_fill(slots, entry.slot_count, &entry.stamp))
+	if (!cx_clock_begin_fill(slots, entry.clocks.count, &entry.stamp))
 		elog(ERROR, "a clock is pending");
 	entry.stamp.lsn = position();
 	if (one_in(run, 10))
@@ -192,7 +192,7 @@ operate(churn *run)
 		render(run, pin);
 	if (one_in(run, 50))
 		store_random(run, key);
-	if (cx_clock_check(&entry.stamp, entry.slots, entry.slot_count) == CX_CLOCK_CHANGED)
+	if (cx_clock_check(&entry.stamp, entry.clocks.slots, entry.clocks.count) == CX_CLOCK_CHANGED)
 		cx_local_drop(pin);
 	verify(&entry, key, strlen(key));
 	if (one_in(run, 2))

@@ -159,6 +159,7 @@ read_entry(const input *in)
 	char	   *exact;
 	cx_entry	entry;
 	cx_entry	entry_again;
+	uint64	   *spreads;
 
 	initStringInfo(&with_checksum);
 	appendBinaryStringInfo(&with_checksum, in->entry, in->length);
@@ -171,16 +172,31 @@ read_entry(const input *in)
 	{
 		check_inside(entry.key, entry.key_length, exact, exact + in->length);
 		check_inside(entry.body, entry.body_length, exact, exact + in->length);
+		check_inside(entry.definition_tags, sizeof(uint64) * entry.definition_count, exact,
+					 exact + in->length);
+		check_inside(entry.row_tags, sizeof(uint64) * entry.row_tag_count, exact,
+					 exact + in->length);
 		CHECK(entry.body + entry.body_length == exact + in->length);
 		read_rows(in, entry.body, entry.body_length);
 
 		initStringInfo(&again);
-		cx_entry_write_header(&again, &entry);
+		spreads = palloc(sizeof(uint64) * (entry.definition_count + entry.row_tag_count));
+		cx_entry_spreads(&entry, spreads);
+		cx_entry_write_header(&again, &entry, spreads, entry.definition_count,
+							  entry.row_tag_count);
+		pfree(spreads);
 		appendBinaryStringInfo(&again, entry.body, entry.body_length);
 		cx_entry_write_checksum(&again);
 		CHECK(cx_entry_read(again.data, again.len, &entry_again));
 		CHECK(entry.stamp.epoch == entry_again.stamp.epoch &&
 			  entry.stamp.lsn == entry_again.stamp.lsn &&
+			  entry.until == entry_again.until &&
+			  entry.definition_count == entry_again.definition_count &&
+			  entry.row_tag_count == entry_again.row_tag_count &&
+			  memcmp(entry.definition_tags, entry_again.definition_tags,
+					 sizeof(uint64) * entry.definition_count) == 0 &&
+			  memcmp(entry.row_tags, entry_again.row_tags,
+					 sizeof(uint64) * entry.row_tag_count) == 0 &&
 			  entry.created == entry_again.created && entry.expires == entry_again.expires &&
 			  entry.key_length == entry_again.key_length &&
 			  memcmp(entry.key, entry_again.key, entry.key_length) == 0 &&
@@ -237,6 +253,7 @@ make_seed(uint8 *data, size_t max_size, unsigned int seed)
 	StringInfoData out;
 	StringInfoData head;
 	cx_entry	entry = {.key = "key material", .key_length = 12};
+	uint64		spreads[8];
 	char		bytes[64];
 	int			columns;
 	int			rows;
@@ -259,7 +276,11 @@ make_seed(uint8 *data, size_t max_size, unsigned int seed)
 	database_encoding = head.data[0];
 
 	initStringInfo(&out);
-	cx_entry_write_header(&out, &entry);
+	entry.until = entry.stamp.lsn | pg_prng_uint32(&random);
+	for (int i = 0; i < lengthof(spreads); i++)
+		spreads[i] = pg_prng_uint64(&random);
+	cx_entry_write_header(&out, &entry, spreads, 1 + pg_prng_uint32(&random) % 4,
+						  pg_prng_uint32(&random) % 5);
 	rows_at = out.len;
 	cx_rows_start(&out);
 	for (int row = 0; row < rows; row++)

@@ -64,7 +64,7 @@ my %ways = (
 	# the first byte begins the array, the second is the format
 	'another version' => sub {
 		my $bytes = unsealed($_[0]);
-		substr($bytes, 1, 1) = chr(2 + int rand 126);
+		substr($bytes, 1, 1) = chr(rand() < 0.1 ? 1 : 3 + int rand 125);
 		return sealed($bytes);
 	},
 	'another epoch' => sub {
