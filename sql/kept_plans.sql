@@ -117,7 +117,10 @@ SELECT id, kind_of(id) FROM city WHERE id = 1;
 SELECT id, kind_of(id) FROM city WHERE id = 1;
 :happened
 CREATE FUNCTION kind(v int) RETURNS text IMMUTABLE LANGUAGE sql AS $$SELECT 'int'$$;
--- the function's own plan is made anew where its old one would have filled
+-- planning computes this one, with the function's old plan
+SELECT id, kind_of(2) FROM city WHERE id = 1;
+:happened
+-- and this one runs the function's plan, which is made anew where the old one would have filled
 SELECT id, kind_of(id) FROM city WHERE id = 1;
 SELECT id, kind_of(2) FROM city WHERE id = 1;
 :happened

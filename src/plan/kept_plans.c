@@ -24,6 +24,7 @@
 
 static cx_stamp renewed;		/* epoch 0: nothing is known of the session's plans */
 static bool started = false;
+static uint64 renewals = 0;
 
 /* The order of cx_clock_begin_plan(): the position, then the messages, then the plans. */
 static void
@@ -48,17 +49,19 @@ cx_kept_plans_session_starts(void)
 }
 
 bool
-cx_kept_plans_are_current(const cx_stamp *planned, const cx_slot *definitions, int count)
+cx_kept_plans_renew(const cx_slot *definitions, int count)
 {
 	if (cx_clock_check(&renewed, definitions, count) != CX_CLOCK_VALID)
 	{
 		renew();
 		ResetPlanCache();
+		renewals++;
 	}
+	return renewed.epoch != 0;
+}
 
-	/*
-	 * A statement that was planned before holds what its functions returned then, perhaps from older
-	 * plans, wherever planning computed a call.
-	 */
-	return renewed.epoch != 0 && (planned == NULL || planned->lsn >= renewed.lsn);
+uint64
+cx_kept_plans_renewals(void)
+{
+	return renewals;
 }

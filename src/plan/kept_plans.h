@@ -13,12 +13,12 @@
 extern void cx_kept_plans_session_starts(void);
 
 /*
- * May a statement fill that depends on these definitions?  Makes sure that every plan which a function of
- * the session runs from here on is as new as they are; false if that can't be.  planned: the age of the
- * statement's own plan if that holds what functions returned when it was made, which must be later; NULL
- * if it holds nothing of the kind.
+ * Makes sure that every plan which a function of the session runs from here on is as new as these
+ * definitions; false if that can't be now.
  */
-extern bool cx_kept_plans_are_current(const cx_stamp *planned, const cx_slot *definitions,
-									  int count);
+extern bool cx_kept_plans_renew(const cx_slot *definitions, int count);
+
+/* How often that has made plans anew.  What functions returned at an earlier number may be old. */
+extern uint64 cx_kept_plans_renewals(void);
 
 #endif

@@ -105,6 +105,7 @@ begin_planning(cx_wrap_options *options)
 	cx_clock_begin_plan(&options->planned);
 	AcceptInvalidationMessages();
 	options->generation = cx_generation_now();
+	options->renewals = cx_kept_plans_renewals();
 }
 
 /*
