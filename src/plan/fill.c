@@ -8,7 +8,7 @@
  *	   tested (4), made by a plan that no message known at E concerned, in a transaction that wrote
  *	   nothing, before or while the plan ran (5).
  *	2. Only a plan that ran straight to its end, in one run of the executor, under the settings that
- *	   the key tells, is stored.
+ *	   the key tells, from its first row to its last, is stored.
  *	3. Rows are stored detoasted: nothing in an entry points to a table.
  *
  * Locks: none.
@@ -274,6 +274,8 @@ cx_fill_end(cx_execution *execution)
 
 	if (cx_fill_has_written())
 		execution->reason = "the transaction has written";
+	else if (!cx_execution_same_session(execution))
+		execution->reason = "running it has loaded a library or changed a setting";
 	else
 	{
 		execution->reason = "there is no room";

@@ -1,7 +1,7 @@
 /*
  * query/analysis.h
  *		What the parts of an analysis share: eligible.c (the walk), relations.c, functions.c, reviewed.c,
- *		types.c, allowed.c, occurrences.c.  For them and statement.c only.
+ *		types.c, libraries.c, allowed.c, occurrences.c.  For them and statement.c only.
  */
 #ifndef CX_QUERY_ANALYSIS_H
 #define CX_QUERY_ANALYSIS_H
@@ -54,6 +54,13 @@ extern void cx_functions_init(void);
 
 /* One that PostgreSQL calls on its own, without asking for EXECUTE: of an operator class, say. */
 extern bool cx_functions_review_support(cx_analysis *analysis, Oid function);
+
+/*
+ * libraries.c: a function that is not PostgreSQL's own; a relation whose indexes, or itself, may be of
+ * access methods and operator classes that are not.
+ */
+extern void cx_libraries_add(cx_analysis *analysis, Oid function);
+extern void cx_libraries_add_relation(cx_analysis *analysis, Oid relation);
 
 /* reviewed.c: what is known of a built-in STABLE function. */
 typedef enum cx_reviewed

@@ -73,6 +73,7 @@ add_opaque_body(cx_analysis *analysis, HeapTuple tuple)
 	if (!sets_search_path(tuple))
 		statement->needs_search_path = true;
 	statement->resolves_names = true;
+	cx_libraries_add(analysis, form->oid);
 	cx_tags_add(statement, CX_TAG_DEFINITION, InvalidOid, 0, 0);
 
 	/*
@@ -129,6 +130,13 @@ review_built_in(cx_analysis *analysis, Form_pg_proc form, List *arguments, Oid r
 	cx_reviewed review;
 	ListCell   *cell;
 
+	/* dictionaries, parsers and their templates are functions too */
+	for (int i = 0; i < form->pronargs; i++)
+	{
+		if (form->proargtypes.values[i] == REGCONFIGOID ||
+			form->proargtypes.values[i] == REGDICTIONARYOID)
+			analysis->statement->uses_libraries = true;
+	}
 	if (form->provolatile == PROVOLATILE_IMMUTABLE)
 		return true;
 
@@ -155,6 +163,7 @@ review_built_in(cx_analysis *analysis, Form_pg_proc form, List *arguments, Oid r
 			return true;
 		case CX_REVIEWED_TEXT_SEARCH:
 			analysis->statement->needs_text_search = true;
+			analysis->statement->uses_libraries = true;
 			return true;
 		case CX_REVIEWED_SEARCH_PATH:
 			analysis->statement->needs_search_path = true;

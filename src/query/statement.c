@@ -6,8 +6,8 @@
  *    the contents of relations (tags), and the rest (key).
  * 2. A cx_statement is not changed once it was returned; plans hold it and copy it.
  *
- * Reads: eligible.c walks the query and calls relations.c, functions.c (with reviewed.c, allowed.c)
- * and types.c for what it meets; occurrences.c and conditions.c find the rows that it depends on;
+ * Reads: eligible.c walks the query and calls relations.c, functions.c (with reviewed.c, allowed.c,
+ * libraries.c) and types.c for what it meets; occurrences.c and conditions.c find the rows that it depends on;
  * fingerprint.c tells one query from another; key.c and tags.c serve each execution.
  *
  * Memory: an analysis works in a context of its own; what it returns is in the caller's.
@@ -94,6 +94,8 @@ review_renderings(cx_statement *statement, const Query *query)
 		statement->column_count++;
 		if (!cx_types_review_output(&review, type, NULL, false))
 			continue;
+		statement->uses_libraries |= review.statement->uses_libraries;
+		statement->loads_libraries |= review.statement->loads_libraries;
 		*rendering = CX_RENDERS_TEXT;
 		if ((OidIsValid(element) ? element : getBaseType(type)) < FirstNormalObjectId)
 			*rendering |= CX_RENDERS_BINARY;
