@@ -7,7 +7,7 @@
  * 2. A cx_statement is not changed once it was returned; plans hold it and copy it.
  *
  * Reads: eligible.c walks the query and calls relations.c, functions.c (with reviewed.c, allowed.c,
- * libraries.c) and types.c for what it meets; occurrences.c and conditions.c find the rows that it depends on;
+ * libraries.c), comparisons.c and types.c for what it meets; occurrences.c and conditions.c find the rows that it depends on;
  * fingerprint.c tells one query from another; key.c and tags.c serve each execution.
  *
  * Memory: an analysis works in a context of its own; what it returns is in the caller's.
