@@ -317,6 +317,9 @@ cx_statement_parse_key(StringInfo out)
 {
 	put_settings(out);
 	put_parse_settings(out);
+
+	/* input functions of extensions' types make constants of literals */
+	cx_custom_settings_put(out, false);
 }
 
 bool

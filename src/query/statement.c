@@ -88,14 +88,16 @@ review_renderings(cx_statement *statement, const Query *query)
 		Oid			element = get_base_element_type(type);
 		uint8	   *rendering = &statement->renderings[statement->column_count];
 		cx_analysis review = {.statement = palloc0(sizeof(cx_statement))};
+		bool		fixed;
 
 		if (entry->resjunk)
 			continue;
 		statement->column_count++;
-		if (!cx_types_review_output(&review, type, NULL, false))
-			continue;
+		fixed = cx_types_review_output(&review, type, NULL, false);
 		statement->uses_libraries |= review.statement->uses_libraries;
 		statement->loads_libraries |= review.statement->loads_libraries;
+		if (!fixed)
+			continue;
 		*rendering = CX_RENDERS_TEXT;
 		if ((OidIsValid(element) ? element : getBaseType(type)) < FirstNormalObjectId)
 			*rendering |= CX_RENDERS_BINARY;

@@ -1,7 +1,7 @@
 /*
  * test/settings/settings.c
  *		A library whose settings reach results: through functions and operators that are declared
- *		IMMUTABLE, through an index access method, and through the output function of a type.
+ *		IMMUTABLE, through an index access method, and through the input and output of a type.
  *
  * One setting has no dot in its name, as those of some extensions.
  */
@@ -72,15 +72,15 @@ settings_times(PG_FUNCTION_ARGS)
 }
 
 PG_FUNCTION_INFO_V1(settings_in);
+
+/* Of type shown, an int. */
 Datum
 settings_in(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_INT32(atoi(PG_GETARG_CSTRING(0)));
+	PG_RETURN_INT32((int32) (atoi(PG_GETARG_CSTRING(0)) * factor));
 }
 
 PG_FUNCTION_INFO_V1(settings_out);
-
-/* Of type shown, an int. */
 Datum
 settings_out(PG_FUNCTION_ARGS)
 {

@@ -197,6 +197,18 @@ note '--- ordinary statements, prepared ones, and what comes between Bind and th
 	is($default->query($rendered), "1\n2", 'and without');
 }
 
+note '--- literals, which an input function makes constants of when a text is parsed';
+{
+	my $literal = q{SELECT ('3'::shown)::text};
+	my $s = session();
+	is(cached($s, $literal), '3', 'a literal');
+	$s->ok('SET cache_test.factor = 2');
+	is(cached($s, $literal), '6', 'with a setting');
+	is(cached($s, $literal), '6', 'and again');
+	$s->ok('RESET cache_test.factor');
+	is(cached($s, $literal), '3', 'and without');
+}
+
 note '--- pg_trgm';
 {
 	my $sql = q{SELECT count(*)::text FROM trigrams WHERE name % 'trigram 7'};
