@@ -52,6 +52,10 @@ plan_is_old(const cx_execution *execution)
 {
 	const PlannedStmt *plan = execution->plan;
 
+	/* a name in the body of a function may stand for something else now */
+	if (cx_statement_reads_bodies(execution->statement) &&
+		cx_generation_names_moved(execution->generation))
+		return true;
 	return cx_generation_moved(execution->generation, plan->relationOids, NIL, plan->invalItems) ||
 		cx_generation_moved(execution->generation, cx_statement_relations(execution->statement),
 							cx_statement_functions(execution->statement), NIL);

@@ -63,6 +63,8 @@ review_parameter(cx_analysis *analysis, const Param *param)
 
 	if (param->paramkind == PARAM_SUBLINK)
 		return true;			/* a column of the subquery, in x IN (SELECT ...) */
+	if (param->paramkind == PARAM_EXTERN && analysis->in_body)
+		return true;			/* an argument or a variable of the function, fixed by its arguments */
 	if (param->paramkind != PARAM_EXTERN)
 		return refuse_part(analysis, "a parameter of an enclosing plan");
 	if (get_typtype(param->paramtype) == TYPTYPE_PSEUDO ||
@@ -105,16 +107,17 @@ review_user_function(cx_analysis *analysis, const SQLValueFunction *function)
 		case SVFOP_CURRENT_USER:
 		case SVFOP_USER:
 			analysis->statement->needs_user = true;
-			return true;
+			return cx_functions_check_immutable(analysis, "the current user");
 		case SVFOP_SESSION_USER:
 			analysis->statement->needs_session_user = true;
-			return true;
+			return cx_functions_check_immutable(analysis, "the session's user");
 		case SVFOP_CURRENT_CATALOG:
 			return refuse_part(analysis, "current_catalog");
 		case SVFOP_CURRENT_SCHEMA:
 			return refuse_part(analysis, "current_schema");
 		default:
-			return refuse_part(analysis, "the current date or time");
+			return cx_analysis_refuse_as(analysis, CX_REFUSED_FOR_GOOD,
+										 "the current date or time");
 	}
 }
 

@@ -56,7 +56,11 @@ struct cx_statement
 	bool		needs_search_path;
 	bool		needs_text_search;	/* what default_text_search_config resolves to */
 	bool		resolves_names; /* a user's function may find temporary tables by name */
+	bool		keeps_types;	/* see cx_statement_keeps_types() */
 	List	   *settings;		/* String nodes: read by current_setting('name') */
+
+	int			context_length; /* see cx_statement_is_current(); 0 if no body was looked into */
+	char	   *context;
 
 	int			parameter_count;
 	cx_parameter *parameters;	/* by id */
