@@ -159,6 +159,25 @@ SELECT * FROM check_same('SELECT body FROM doc ORDER BY id');
 SET app.user_id = '8';
 SELECT * FROM check_same('SELECT body FROM doc ORDER BY id');
 RESET ROLE;
+-- helpers as they come with a platform, and one that returns rows
+CREATE FUNCTION jwt() RETURNS jsonb STABLE LANGUAGE sql AS $$
+	SELECT coalesce(nullif(current_setting('request.jwt.claim', true), ''),
+					nullif(current_setting('request.jwt.claims', true), ''))::jsonb $$;
+CREATE FUNCTION uid() RETURNS int STABLE LANGUAGE sql AS $$
+	SELECT coalesce(nullif(current_setting('request.jwt.claim.sub', true), ''),
+					(nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub'))::int $$;
+CREATE FUNCTION my_owners() RETURNS SETOF int STABLE LANGUAGE sql SECURITY DEFINER SET search_path = ''
+	AS $$ SELECT doc_owner FROM functions_test.member WHERE user_id = (SELECT functions_test.uid()) $$;
+ALTER POLICY p ON doc USING ((SELECT uid()) = owner OR owner IN (SELECT my_owners()) OR (jwt() ->> 'admin')::bool);
+DELETE FROM member WHERE doc_owner = 2;
+SET ROLE cx_fn_user;
+SET request.jwt.claims = '{"sub": 2}';
+SELECT * FROM check_same('SELECT body FROM doc ORDER BY id');
+SET request.jwt.claims = '{"sub": 7}';
+SELECT * FROM check_same('SELECT body FROM doc ORDER BY id');
+SET request.jwt.claims = '{"sub": 8, "admin": true}';
+SELECT * FROM check_same('SELECT body FROM doc ORDER BY id');
+RESET ROLE;
 DROP POLICY p ON doc;
 ALTER TABLE doc DISABLE ROW LEVEL SECURITY;
 
