@@ -193,6 +193,11 @@ CREATE FUNCTION catalogs() RETURNS bigint STABLE LANGUAGE sql AS 'SELECT count(*
 CREATE FUNCTION clock() RETURNS date STABLE LANGUAGE sql AS 'SELECT current_date';
 CREATE FUNCTION clock_plpgsql() RETURNS timestamptz STABLE LANGUAGE plpgsql AS 'BEGIN RETURN now(); END';
 CREATE FUNCTION clock_by_cast(text) RETURNS date STABLE LANGUAGE plpgsql AS 'BEGIN RETURN $1; END';
+CREATE FUNCTION clock_by_literal() RETURNS date STABLE LANGUAGE plpgsql AS 'DECLARE d date := ''Today''; BEGIN RETURN d; END';
+CREATE FUNCTION literal() RETURNS date STABLE LANGUAGE plpgsql AS
+	'DECLARE d date := ''2024-02-03''; n date := NULL; BEGIN IF n IS NULL THEN RETURN ''2024-02-04''; END IF; RETURN d; END';
+CREATE FUNCTION clock_by_variable(text) RETURNS date STABLE LANGUAGE plpgsql AS
+	'DECLARE y text := $1; z text := ''2024-02-03''; BEGIN RETURN y; END';
 CREATE FUNCTION clock_by_result() RETURNS SETOF place STABLE LANGUAGE sql AS 'SELECT id, name, opened FROM place';
 CREATE FUNCTION dice() RETURNS float8 STABLE LANGUAGE sql AS 'SELECT random()';
 CREATE FUNCTION dice_immutable() RETURNS float8 IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN random(); END';
@@ -212,7 +217,7 @@ CREATE FUNCTION unbelieved_call() RETURNS text IMMUTABLE LANGUAGE sql AS 'SELECT
 CREATE FUNCTION in_c(text, text) RETURNS bool STABLE LANGUAGE internal AS 'texteq';
 SELECT call, verdict('SELECT * FROM ' || call) FROM unnest('{
 	answer(), read_view(), untrackeds(), catalogs(), clock(), clock_plpgsql(), "clock_by_cast(''today'')",
-	clock_by_result(), dice(), dice_immutable(), calls(2), calls_clock(), "setting_of(''app.x'')", writes(),
+	clock_by_literal(), literal(), "clock_by_variable(''today'')", clock_by_result(), dice(), dice_immutable(), calls(2), calls_clock(), "setting_of(''app.x'')", writes(),
 	sets(), sets_role(), no_table(), "first_of(ARRAY[1, 2])", "rows_of() AS (a int, b text)", unbelieved(),
 	unbelieved_user(), unbelieved_call(), "in_c(''a'', ''b'')"}'::text[]) call;
 
@@ -555,6 +560,11 @@ SELECT function FROM cache_ext.allowed_functions ORDER BY 1;
 SELECT cache_ext.disallow_function('dynamic()');
 SELECT cache_ext.disallow_function('dynamic()');
 SELECT * FROM cache_ext.allowed_functions;
+
+-- its owner knows that a text never means today
+SELECT cache_ext.allow_function('clock_by_cast(text)');
+SELECT verdict('SELECT clock_by_cast(name) FROM place');
+SELECT cache_ext.disallow_function('clock_by_cast(text)');
 
 -- what it refuses
 SELECT cache_ext.allow_function('setting_of(text)', settings => '{nothing}');

@@ -25,6 +25,7 @@
 #include "parser/parse_node.h"
 #include "parser/parser.h"
 #include "utils/builtins.h"
+#include "utils/formatting.h"
 #include "utils/lsyscache.h"
 #include "utils/typcache.h"
 
@@ -62,6 +63,24 @@ is_row_type(Oid type)
 	return type == RECORDOID || type_is_rowtype(type);
 }
 
+/* Is it a literal of that type that doesn't read the clock?  The zone of a time may do that. */
+static bool
+is_plain_literal(const char *literal, Oid type)
+{
+	static const char *const clock_words[] = {"now", "today", "tomorrow", "yesterday"};
+	char	   *lower;
+
+	if (literal == NULL || (type != DATEOID && type != TIMESTAMPOID && type != TIMESTAMPTZOID))
+		return false;
+	lower = asc_tolower(literal, strlen(literal));
+	for (int i = 0; i < lengthof(clock_words); i++)
+	{
+		if (strstr(lower, clock_words[i]) != NULL)
+			return false;
+	}
+	return true;
+}
+
 bool
 cx_reader_review_cast(cx_reader *this, Oid from, int32 from_typmod, Oid to, int32 to_typmod)
 {
@@ -74,6 +93,8 @@ cx_reader_review_cast(cx_reader *this, Oid from, int32 from_typmod, Oid to, int3
 		return get_typtype(to) != TYPTYPE_DOMAIN || cx_types_review_domain(this->analysis, to);
 	if (from == VOIDOID || to == VOIDOID)
 		return true;			/* no value */
+	if (from == TEXTOID && is_plain_literal(this->literal, to))
+		return true;
 	if (is_row_type(from) || is_row_type(to))
 		return to == RECORDOID || cx_reader_refuse(this, "it converts rows of one type to another");
 
@@ -123,6 +144,7 @@ cx_reader_review_query(cx_reader *this, PLpgSQL_expr *expression, List **columns
 	/* what parsing notes in it is for executions */
 	copy.func = this->function;
 	copy.paramnos = NULL;
+	this->literal = NULL;
 
 	raw = raw_parser(copy.query, copy.parseMode);
 	if (list_length(raw) != 1)
@@ -149,9 +171,17 @@ cx_reader_review_value(cx_reader *this, PLpgSQL_expr *expression, Oid *type, int
 	if (columns == NIL)
 		return cx_reader_refuse(this, "it has an expression without a value");
 	first = linitial_node(TargetEntry, columns);
-	*type = IsA(first->expr, Const) && ((Const *) first->expr)->constisnull ? InvalidOid :
-		exprType((Node *) first->expr);
+	*type = exprType((Node *) first->expr);
 	*typmod = exprTypmod((Node *) first->expr);
+	if (IsA(first->expr, Const))
+	{
+		Const	   *value = (Const *) first->expr;
+
+		if (value->constisnull)
+			*type = InvalidOid;
+		else if (value->consttype == TEXTOID)
+			this->literal = TextDatumGetCString(value->constvalue);
+	}
 	return true;
 }
 
@@ -343,6 +373,7 @@ cx_reader_variable_type(cx_reader *this, int variable, Oid *type, int32 *typmod)
 {
 	Oid			collation;
 
+	this->literal = NULL;
 	get_type(&this->state, this->state.datums[variable], type, typmod, &collation);
 }
 

@@ -18,6 +18,7 @@ typedef struct cx_reader
 	cx_analysis *analysis;
 	PLpgSQL_function *function;
 	PLpgSQL_execstate state;	/* as of an execution that has just begun */
+	const char *literal;		/* the value of the expression reviewed last, if a text in it */
 } cx_reader;
 
 /*

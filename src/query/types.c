@@ -73,8 +73,9 @@ review_parts(cx_analysis *analysis, Oid type, part_reviewer reviewer, bool *scal
 			return true;		/* labels change by DDL only */
 
 		case TYPTYPE_PSEUDO:
-			return cx_analysis_refuse(analysis, "values of pseudo-type %s turned into text",
-									  format_type_be(type));
+			return cx_analysis_refuse_as(analysis, CX_REFUSED_OPAQUE,
+										 "values of pseudo-type %s turned into text",
+										 format_type_be(type));
 
 		default:
 			*scalar = true;
@@ -143,9 +144,9 @@ review_input(cx_analysis *analysis, Oid type)
 		case TIMETZOID:
 		case TIMESTAMPOID:
 		case TIMESTAMPTZOID:
-			return cx_analysis_refuse(analysis,
-									  "text turned into type %s, which could mean the current time",
-									  format_type_be(type));
+			return cx_analysis_refuse_as(analysis, CX_REFUSED_OPAQUE,
+										 "text turned into type %s, which could mean the current time",
+										 format_type_be(type));
 	}
 
 	if (get_typtype(type) == TYPTYPE_DOMAIN && !cx_types_review_domain(analysis, type))
@@ -169,7 +170,8 @@ review_record_var(cx_analysis *analysis, Var *var, bool json)
 	ListCell   *cell;
 
 	if (var->varattno < 0 || var->varlevelsup >= list_length(analysis->levels))
-		return cx_analysis_refuse(analysis, "anonymous record turned into text");
+		return cx_analysis_refuse_as(analysis, CX_REFUSED_OPAQUE,
+									 "anonymous record turned into text");
 	range_table = (List *) list_nth(analysis->levels, var->varlevelsup);
 	rte = rt_fetch(var->varno, range_table);
 
@@ -226,7 +228,8 @@ review_record_var(cx_analysis *analysis, Var *var, bool json)
 				continue;
 			}
 			if (function->funccoltypes == NIL)
-				return cx_analysis_refuse(analysis, "anonymous record turned into text");
+				return cx_analysis_refuse_as(analysis, CX_REFUSED_OPAQUE,
+									 "anonymous record turned into text");
 			foreach(column, function->funccoltypes)
 			{
 				if (!cx_types_review_output(analysis, lfirst_oid(column), NULL, json))
@@ -236,7 +239,8 @@ review_record_var(cx_analysis *analysis, Var *var, bool json)
 		return true;
 	}
 
-	return cx_analysis_refuse(analysis, "anonymous record turned into text");
+	return cx_analysis_refuse_as(analysis, CX_REFUSED_OPAQUE,
+									 "anonymous record turned into text");
 }
 
 /* An expression of type record or record[]. */
@@ -266,7 +270,8 @@ review_record(cx_analysis *analysis, Node *expression, bool json)
 
 		return review_record(analysis, (Node *) argument->expr, json);
 	}
-	return cx_analysis_refuse(analysis, "anonymous record turned into text");
+	return cx_analysis_refuse_as(analysis, CX_REFUSED_OPAQUE,
+									 "anonymous record turned into text");
 }
 
 bool
