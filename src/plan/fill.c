@@ -61,6 +61,10 @@ plan_is_old(const cx_execution *execution)
 	const PlannedStmt *plan = execution->plan;
 	const cx_wrap_options *options = cx_wrap_options_of(plan);
 
+	/* a name in the body of a function may stand for something else now */
+	if (cx_statement_reads_bodies(execution->statement) &&
+		cx_generation_names_moved(options->generation))
+		return true;
 	return cx_generation_moved(options->generation, plan->relationOids, NIL, plan->invalItems) ||
 		cx_generation_moved(options->generation, cx_statement_relations(execution->statement),
 							cx_statement_functions(execution->statement), NIL) ||
@@ -139,6 +143,10 @@ cx_fill_begin(cx_execution *execution)
 			execution->answer->plan_is_old = true;
 		return "the plan was made under other settings";
 	}
+	if (cx_statement_keeps_types(execution->statement) &&
+		!cx_kept_plans_types_hold(execution->clocks.slots, execution->clocks.definitions))
+		return "functions of this session may use types older than a definition";
+
 	/* where planning computed a call, the planner saw to it then */
 	if (cx_statement_runs_bodies(execution->statement) &&
 		!cx_kept_plans_renew(execution->clocks.slots, execution->clocks.definitions))
