@@ -1,0 +1,162 @@
+"""The driver: makes histories, takes their steps, reports and shortens what is different.
+
+    main.py TIERS SEED HISTORIES|SECONDSs STEPS [WITHOUT...]
+
+A seed is that of the first history; the next one's is one more.
+"""
+import collections
+import os
+import sys
+import time
+
+from clients import Broken, Connection, Pair, Writer
+from generate import READERS, WRITERS, Generator
+from schema import ROLES
+
+SHORTEN_SECONDS = int(os.environ.get("SHORTEN_SECONDS", 60))
+
+
+class Difference(Exception):
+    def __init__(self, number, steps, text):
+        super().__init__(text)
+        self.number = number            # of steps up to it
+        self.steps = steps
+        self.text = text
+
+
+class Runner:
+    """Takes the steps of histories, each in a database of its own."""
+
+    def __init__(self):
+        self.admin = Connection("postgres", [("client_min_messages", "error")])
+        self.counts = collections.Counter()
+        self.databases = 0
+        for role in ROLES:
+            self.admin.run(f"CREATE ROLE {role}")
+        self.must("CREATE DATABASE diff_template")
+        template = Connection("diff_template")
+        template.run("CREATE EXTENSION cache_ext")
+        template.close()
+
+    def must(self, sql):
+        outcome = self.admin.run(sql)
+        if outcome.sqlstate:
+            raise Broken(f"{sql}: {outcome.message}")
+
+    def clean(self, database):
+        for (gid,) in self.admin.scalars("SELECT gid FROM pg_prepared_xacts"):
+            one = Connection(database)
+            one.run(f"ROLLBACK PREPARED '{gid}'")
+            one.close()
+        self.must(f"DROP DATABASE {database} WITH (FORCE)")
+        self.admin.run("REVOKE carol FROM alice")
+        self.admin.run("ALTER ROLE bob NOBYPASSRLS")
+
+    def take(self, steps):
+        """The first difference, or None."""
+        self.databases += 1
+        database = f"diff_{self.databases}"
+        self.must(f"CREATE DATABASE {database} TEMPLATE diff_template")
+        setup = Connection(database, [("client_min_messages", "error")])
+        everybody = {name: Pair(name, database) for name in READERS}
+        everybody.update((name, Writer(name, database)) for name in WRITERS)
+        try:
+            for number, step in enumerate(steps):
+                if step.client == "setup":
+                    outcome = setup.run(step.sql)
+                    if outcome.sqlstate:
+                        self.counts[f"setup: {outcome.message}"] += 1
+                    continue
+                try:
+                    verdict, answer = everybody[step.client].take(step)
+                except Broken as error:
+                    return Difference(number + 1, steps, f"the connection was lost: {error}")
+                self.count(step, answer, verdict)
+                if verdict and "\n" in verdict:
+                    return Difference(number + 1, steps, verdict)
+            return None
+        finally:
+            for client in everybody.values():
+                client.close()
+            setup.close()
+            self.clean(database)
+
+    def count(self, step, answer, verdict):
+        kind = "reads" if step.is_read else "changes" if step.writes else "others"
+        self.counts[kind] += 1
+        if answer.sqlstate:
+            self.counts[f"{kind} with an error"] += 1
+            self.counts[f"error: {kind}: {answer.sqlstate} {answer.message[:70]}"] += 1
+        if verdict and "\n" not in verdict:
+            self.counts[f"{verdict}"] += 1
+
+
+def shorten(runner, difference):
+    """Drops steps, in halves, quarters and so on, as long as some difference is left."""
+    deadline = time.monotonic() + SHORTEN_SECONDS
+    best = Difference(difference.number, difference.steps[:difference.number], difference.text)
+    size = len(best.steps) // 2
+    while size >= 1 and time.monotonic() < deadline:
+        start = len(best.steps) - 1 - size
+        while start >= -size and time.monotonic() < deadline:
+            low = max(start, 0)
+            steps = best.steps[:low] + best.steps[low + size:]
+            found = runner.take(steps) if low + size < len(best.steps) else None
+            if found:
+                best = Difference(found.number, found.steps[:found.number], found.text)
+                start = min(start, len(best.steps) - 1)
+            start -= size
+        size //= 2
+    return best
+
+
+def main():
+    tiers, seed, amount, steps = sys.argv[1], int(sys.argv[2]), sys.argv[3], int(sys.argv[4])
+    without = sys.argv[5:]
+    runner = Runner()
+    deadline = time.monotonic() + float(amount[:-1]) if amount.endswith("s") else None
+    histories = 0
+    status = 0
+    while time.monotonic() < deadline if deadline else histories < int(amount):
+        history = Generator(seed + histories, without).history(steps)
+        difference = runner.take(history)
+        histories += 1
+        if difference:
+            status = 1
+            report(runner, difference, tiers, seed + histories - 1, steps, without)
+            if not os.environ.get("KEEP_GOING"):
+                break
+    summary(runner, tiers, seed, histories)
+    return status
+
+
+def report(runner, difference, tiers, seed, steps, without):
+    print(f"DIFFERENT: seed {seed}, tiers {tiers}, step {difference.number}"
+          f"{', without ' + ' '.join(without) if without else ''}")
+    print(f"{difference.steps[difference.number - 1]}\n{difference.text}\n", flush=True)
+    short = shorten(runner, difference)
+    print("The shortest history with a difference that was found:")
+    for step in short.steps:
+        print(f"  {step}")
+    print(short.text)
+    print(f"Again: make differential SEED={seed} TIERS={tiers} HISTORIES=1 STEPS={steps}"
+          + (f" WITHOUT='{' '.join(without)}'" if without else ""))
+
+
+def summary(runner, tiers, seed, histories):
+    one = Connection("diff_template")
+    hits, fills, misses = (int(value) for value in one.scalars(
+        "SELECT hits, fills, misses FROM cache_ext.stats")[0])
+    one.close()
+    said = ", ".join(f"{runner.counts[name]} {name}" for name in (
+        "reads", "reads with an error", "changes", "changes with an error", "others"))
+    print(f"{tiers}: seeds {seed} to {seed + histories - 1}: {said}; {hits} hits, {fills} fills, {misses} misses")
+    for name, count in sorted(runner.counts.items(), key=lambda item: -item[1]):
+        if name.startswith(("passed", "newer")):
+            print(f"  {count} answers {name}")
+        elif os.environ.get("VERBOSE"):
+            print(f"  {count} {name}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
