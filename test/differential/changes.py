@@ -37,16 +37,19 @@ class Changes:
         self.rng = rng
         self.features = features
         self.sequence = 0
-        names = [name for name in SETTINGS if features["folding"] or name not in FOLDING]
-        # A few of each kind: sessions have to agree on them to share results.
-        self.settings = rng.sample(names, min(3, len(names)))
+        self.hot = []               # tables that are read now
+        # A few: sessions have to agree on them to share results.
+        self.settings = rng.sample([name for name in SETTINGS if name not in FOLDING], 2)
+        if features["folding"]:
+            self.settings[1:] = rng.sample(FOLDING, 2)
         self.kinds = rng.sample(self.definition_kinds(), 6)
 
     def chance(self, share):
         return self.rng.random() < share
 
     def base(self):
-        return self.rng.choice(self.schema.base_tables)
+        hot = [table for table in self.hot if table.is_table]
+        return self.rng.choice(hot if hot and self.chance(0.8) else self.schema.base_tables)
 
     def number(self):
         return self.rng.randint(0, 5)
@@ -59,9 +62,10 @@ class Changes:
 
     def setting(self, local):
         name = self.rng.choice(self.settings)
-        if self.chance(0.3):
+        if self.chance(0.4):
             return f"RESET {name}"
-        return f"SET {'LOCAL ' if local else ''}{name} = {self.rng.choice(SETTINGS[name])}"
+        value = SETTINGS[name][0 if self.chance(0.75) else 1]
+        return f"SET {'LOCAL ' if local else ''}{name} = {value}"
 
     def role(self):
         return self.rng.choice(["SET ROLE alice", "SET ROLE bob", "RESET ROLE", "RESET ROLE",
@@ -71,7 +75,8 @@ class Changes:
 
     def target(self):
         """Name, columns and table: a table, a member of one, or a view."""
-        table = self.rng.choice([one for one in self.schema.tables if one.writable])
+        table = self.rng.choice([one for one in self.schema.tables if one.writable]) if (
+            self.chance(0.3)) else self.base()
         name = table.name
         if table.members and self.chance(0.3):
             name = self.rng.choice(table.members)
@@ -176,6 +181,7 @@ class Changes:
 
     def define_tree(self):
         trees = [one for one in self.schema.base_tables if one.spare]
+        trees = [one for one in self.hot if one in trees] or trees
         if not trees:
             return self.define_columns()
         table = self.rng.choice(trees)
@@ -212,7 +218,7 @@ class Changes:
 
     def define_names(self):
         """What a name means: renamed, moved, or hidden by an object earlier in the path."""
-        table = self.rng.choice(self.schema.tables)
+        table = self.rng.choice(self.hot or self.schema.tables)
         name, kind = table.name, {"view": "VIEW", "matview": "MATERIALIZED VIEW"}.get(table.kind, "TABLE")
         shadow = (f"CREATE TABLE s2.{name} (id int, k int, a int); INSERT INTO s2.{name} VALUES"
                   f" (1, {self.number()}, 77); SELECT cache_ext.track('s2.{name}');"
@@ -253,7 +259,7 @@ class Changes:
 
     def define_policies(self):
         table = self.base().name
-        to, condition = self.schema.policy(0)
+        to, condition = self.schema.policy(table)
         return self.one_of(
             f"DROP POLICY IF EXISTS p0 ON s1.{table}",
             f"CREATE POLICY p{self.next()} ON s1.{table} TO {to} USING ({condition})",
@@ -278,7 +284,7 @@ class Changes:
              f"DROP TRIGGER IF EXISTS bend ON s1.{table.name}"))
 
     def define_rights(self):
-        name = self.rng.choice(self.schema.tables).name
+        name = self.rng.choice(self.hot or self.schema.tables).name
         role = self.rng.choice(ROLES[:2])
         back = f"GRANT SELECT ON s1.{name} TO {role}"
         return self.one_of(
@@ -323,7 +329,7 @@ class Changes:
         index = f"i{self.next()}"
         return self.one_of(
             (f"CREATE INDEX {index} ON s1.{name} ({column})", f"DROP INDEX IF EXISTS s1.{index}"),
-            f"REINDEX TABLE s1.{name}", f"VACUUM FULL s1.{name}", f"VACUUM s1.{name}", "ANALYZE",
+            f"REINDEX TABLE s1.{name}", f"VACUUM FULL s1.{name}", f"VACUUM s1.{name}", f"ANALYZE s1.{name}",
             f"ALTER TABLE s1.{name} SET UNLOGGED", f"ALTER TABLE s1.{name} SET LOGGED",
             f"CLUSTER s1.{name}", f"ALTER TABLE s1.{name} ALTER COLUMN a TYPE int USING (a + 1) % 6",
             f"CREATE STATISTICS s1.st{index} ON k, a FROM s1.{table.name}",

@@ -34,7 +34,8 @@ class Connection:
     """One session, and the calls of libpq that a step may be."""
 
     def __init__(self, database, settings=()):
-        self.pg = pq.PGconn.connect(f"dbname={database}".encode())
+        self.pg = pq.PGconn.connect(
+            f"dbname={database} options='-c search_path=s1,s2'".encode())
         if self.pg.status != pq.ConnStatus.OK:
             raise Broken(self.pg.error_message.decode())
         for name, value in settings:
@@ -123,11 +124,32 @@ class Client:
         self.name = name
         self.database = database
         self.wrote = False
+        self.connect()
+
+    def take(self, step):
+        """The verdict, if the step is a read, and what was answered without the cache.
+
+        After an error there is little to see in a transaction: what isn't its end or a savepoint's
+        comes after it.
+        """
+        if step.door == "reconnect":
+            self.close()
+            self.connect()
+            return None, Outcome("", (), [], "", "")
+        if not step.sql.startswith(("ROLLBACK", "COMMIT", "PREPARE TRANSACTION")):
+            for one in self.sessions:
+                if one.failed:
+                    one.run("ROLLBACK")
+        return self.answer(step)
+
+    def close(self):
+        for one in self.sessions:
+            one.close()
 
     def fresh_answer(self, step, connection):
         """What a session answers that was opened now, with the settings of the given one."""
         settings = connection.scalars(
-            "SELECT name, quote_literal(setting), boot_val FROM pg_settings"
+            "SELECT name, quote_literal(setting) FROM pg_settings"
             " WHERE source = 'session' AND name !~ '^(cache_ext|transaction)'"
             " AND name NOT IN ('role', 'session_authorization', 'lock_timeout')")
         roles = connection.scalars("SELECT quote_ident(session_user),"
@@ -138,7 +160,7 @@ class Client:
         try:
             if not roles:
                 return None
-            for name, value, _ in settings:
+            for name, value in settings:
                 if name == "search_path":
                     value = connection.scalars("SHOW search_path")[0][0]
                 fresh.run(f"SET {name} = {value}")
@@ -182,14 +204,14 @@ def show(outcome):
 class Pair(Client):
     """It only reads, but for what a session has for itself: settings, transactions, plans."""
 
-    def __init__(self, name, database):
-        super().__init__(name, database)
+    def connect(self):
         timeout = ("lock_timeout", f"'{LOCK_TIMEOUT}'")
-        self.cached = Connection(database, [timeout, ("cache_ext.mode", "auto"),
-                                            ("cache_ext.min_cost", "0")])
-        self.plain = Connection(database, [timeout, ("cache_ext.enabled", "off")])
+        self.cached = Connection(self.database, [timeout, ("cache_ext.mode", "auto"),
+                                                 ("cache_ext.min_cost", "0")])
+        self.plain = Connection(self.database, [timeout, ("cache_ext.enabled", "off")])
+        self.sessions = [self.cached, self.plain]
 
-    def take(self, step):
+    def answer(self, step):
         turns = [self.cached, self.plain]
         if step.plain_first:
             turns.reverse()
@@ -201,20 +223,16 @@ class Pair(Client):
                 one.run("ROLLBACK")
         return verdict, answers[self.plain]
 
-    def close(self):
-        self.cached.close()
-        self.plain.close()
-
 
 class Writer(Client):
     """Prepared statements have a plain twin in the same session."""
 
-    def __init__(self, name, database):
-        super().__init__(name, database)
-        self.only = Connection(database, [("lock_timeout", f"'{LOCK_TIMEOUT}'"),
-                                          ("cache_ext.mode", "hint")])
+    def connect(self):
+        self.only = Connection(self.database, [("lock_timeout", f"'{LOCK_TIMEOUT}'"),
+                                               ("cache_ext.mode", "hint")])
+        self.sessions = [self.only]
 
-    def take(self, step):
+    def answer(self, step):
         if not step.is_read:
             outcome = step.do(self.only)
             self.wrote = not self.only.idle and (self.wrote or step.writes)
@@ -228,6 +246,3 @@ class Writer(Client):
         answers = {turns[0]: first, turns[1]: step.read(self.only, turns[1])}
         verdict = self.judge(step, answers[HINT], answers[""], [self.only])
         return verdict, answers[""]
-
-    def close(self):
-        self.only.close()

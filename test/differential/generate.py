@@ -1,5 +1,6 @@
 """A history: a random schema, and what clients do with it in turn, all from one seed."""
 import random
+import re
 
 from changes import Changes
 from history import Step
@@ -10,7 +11,11 @@ READERS = ("r0", "r1", "r2")
 WRITERS = ("w0", "w1")
 
 # What WITHOUT may name: each can be left out, and every history leaves out some.
-FEATURES = ("folding", "transactions", "ddl", "roles", "functions", "prepared")
+FEATURES = ("folding", "transactions", "ddl", "roles", "functions", "prepared", "rights")
+
+
+# What query() is told of a column is what the server describes: of a domain, its base type.
+DOMAIN_LIKE = re.compile(r"\*|\b[cx]\d")
 
 
 class Generator:
@@ -19,21 +24,21 @@ class Generator:
         self.features = {name: name not in without and self.rng.random() < 0.75 for name in FEATURES}
         self.schema = Schema(self.rng)
         self.changes = Changes(self.schema, self.rng, self.features)
-        queries = Queries(self.schema, self.rng, self.features)
+        queries = Queries(self.schema, self.rng, self.features, self.changes.settings)
         self.pool = [queries.query() for _ in range(self.rng.choice([5, 10, 15]))]
+        self.has_domains = any("small" in table.columns.values() for table in self.schema.tables)
         self.steps = []
         self.later = []             # (number of steps by then, step)
         self.open = {}              # client: steps left in its transaction
         self.prepared = {}          # client: {(query, door)}
         self.gids = 0
+        self.turn_to_another()
         self.seed = seed
 
     def history(self, length):
         for statement in self.schema.statements:
             self.emit(Step("setup", statement))
         begin = len(self.steps)
-        for client in READERS + WRITERS:
-            self.emit(Step(client, "SET search_path = s1, s2"))
         while len(self.steps) - begin < length:
             due = next((item for item in self.later if item[0] <= len(self.steps)), None)
             if due:
@@ -43,6 +48,16 @@ class Generator:
                 self.step(self.rng.choice(READERS * 2 + WRITERS))
         return self.steps
 
+    def turn_to_another(self):
+        """What is hot for a while: a statement with its values, and how each client asks for it."""
+        self.hot = self.rng.randrange(len(self.pool))
+        self.hot_until = len(self.steps) + self.rng.randint(8, 30)
+        self.hot_values = self.values(self.pool[self.hot])
+        self.doors = {client: self.door(self.pool[self.hot]) for client in READERS + WRITERS}
+        named = [table for table in self.schema.tables if re.search(rf"\b{table.name}", self.pool[self.hot].sql)]
+        self.changes.hot = named + [table for table in self.schema.base_tables
+                                    if any(view.base == table.name for view in named if not view.is_table)]
+
     def emit(self, step):
         self.steps.append(step)
 
@@ -51,17 +66,24 @@ class Generator:
 
     def step(self, client):
         self.count_down(client)
+        if len(self.steps) >= self.hot_until:
+            self.turn_to_another()
         kind = self.rng.random()
         writer = client in WRITERS
         if kind < 0.07 and self.features["transactions"] and client not in self.open:
             self.begin(client)
-        elif kind < 0.10:
-            local = client in self.open and self.rng.random() < 0.3
-            self.emit(Step(client, self.changes.setting(local)))
-        elif kind < 0.13 and self.features["roles"]:
+        elif kind < 0.12:
+            statement = self.changes.setting(client in self.open and self.rng.random() < 0.3)
+            self.emit(Step(client, statement))
+            if self.rng.random() < 0.5:
+                self.emit(Step(self.rng.choice(READERS), statement))
+        elif kind < 0.15 and self.features["roles"]:
             self.emit(Step(client, self.changes.role()))
-        elif kind < 0.15 and client in self.open:
+        elif kind < 0.18 and client in self.open:
             self.savepoint(client)
+        elif kind < 0.165 and client not in self.open:
+            self.prepared.pop(client, None)
+            self.emit(Step(client, "", door="reconnect"))
         elif kind < 0.5 and writer:
             self.change(client)
         else:
@@ -107,29 +129,37 @@ class Generator:
 
     # Reads
 
-    def read(self, client):
-        number = self.rng.randrange(len(self.pool))
-        query = self.pool[number]
-        values = []
-        for type_name in query.types:
-            values.append(self.rng.choice(["1", "2", None] if type_name == "int" else ["a", "foxes"]))
-        common = dict(values=tuple(values), types=query.types, ordered=query.ordered,
-                      plain_first=self.rng.random() < 0.5,
-                      hinted=client in READERS and self.rng.random() < 0.3)
-        doors = ["simple", "simple", "extended", "function", "copy"]
+    def values(self, query):
+        return tuple(self.rng.choice(["1", "2", None] if type_name == "int" else ["a", "foxes"])
+                     for type_name in query.types)
+
+    def door(self, query):
+        doors = ["simple", "simple", "extended", "copy"]
+        if not (self.has_domains and DOMAIN_LIKE.search(query.sql)):
+            doors.append("function")
         if self.features["prepared"]:
             doors += ["execute"] * 3 + ["bind"] * 3
-        door = self.rng.choice(doors)
+        return self.rng.choice(doors)
+
+    def read(self, client):
+        number, values, door = self.hot, self.hot_values, self.doors[client]
+        if self.rng.random() < 0.2:
+            number = self.rng.randrange(len(self.pool))
+        query = self.pool[number]
+        if number != self.hot or self.rng.random() < 0.1:
+            values, door = self.values(query), self.door(query)
         name = ""
         if door in ("execute", "bind"):
             name = f"{door[0]}{number}"
             prepared = self.prepared.setdefault(client, set())
-            if name in prepared and self.rng.random() < 0.05:
+            if name in prepared and self.rng.random() < 0.03:
                 self.emit(Step(client, f"DEALLOCATE {name}; DEALLOCATE {name}_hinted"))
                 prepared.remove(name)
             if name not in prepared:
                 prepared.add(name)
                 self.emit(Step(client, query.sql, "prepare" if door == "execute" else "parse",
                                name=name, types=query.types))
-        self.emit(Step(client, query.sql, door, name=name,
-                       binary=door in ("extended", "bind") and self.rng.random() < 0.3, **common))
+        self.emit(Step(client, query.sql, door, name, values, query.types,
+                       binary=door in ("extended", "bind") and self.rng.random() < 0.2,
+                       ordered=query.ordered, plain_first=self.rng.random() < 0.5,
+                       hinted=client in READERS and self.rng.random() < 0.15))

@@ -91,7 +91,9 @@ class Step:
 
     def __str__(self):
         """As a line of a script."""
-        if self.door == "do":
+        if self.door == "reconnect":
+            said = "\\c"
+        elif self.door == "do":
             said = self.sql
         elif self.door == "prepare":
             said = f"PREPARE {self.name}{self.types or ''} AS {self.sql}"

@@ -31,6 +31,7 @@ class Runner:
         self.admin = Connection("postgres", [("client_min_messages", "error")])
         self.counts = collections.Counter()
         self.databases = 0
+        self.counting = True
         for role in ROLES:
             self.admin.run(f"CREATE ROLE {role}")
         self.must("CREATE DATABASE diff_template")
@@ -56,7 +57,7 @@ class Runner:
         """The first difference, or None."""
         self.databases += 1
         database = f"diff_{self.databases}"
-        self.must(f"CREATE DATABASE {database} TEMPLATE diff_template")
+        self.must(f"CREATE DATABASE {database} TEMPLATE diff_template STRATEGY file_copy")
         setup = Connection(database, [("client_min_messages", "error")])
         everybody = {name: Pair(name, database) for name in READERS}
         everybody.update((name, Writer(name, database)) for name in WRITERS)
@@ -64,7 +65,7 @@ class Runner:
             for number, step in enumerate(steps):
                 if step.client == "setup":
                     outcome = setup.run(step.sql)
-                    if outcome.sqlstate:
+                    if outcome.sqlstate and self.counting:
                         self.counts[f"setup: {outcome.message}"] += 1
                     continue
                 try:
@@ -82,6 +83,8 @@ class Runner:
             self.clean(database)
 
     def count(self, step, answer, verdict):
+        if not self.counting:
+            return
         kind = "reads" if step.is_read else "changes" if step.writes else "others"
         self.counts[kind] += 1
         if answer.sqlstate:
@@ -92,20 +95,35 @@ class Runner:
 
 
 def shorten(runner, difference):
-    """Drops steps, in halves, quarters and so on, as long as some difference is left."""
-    deadline = time.monotonic() + SHORTEN_SECONDS
+    """Drops steps as long as some difference is left."""
     best = Difference(difference.number, difference.steps[:difference.number], difference.text)
+    deadline = time.monotonic() + SHORTEN_SECONDS
+
+    def drop(unwanted):
+        """Without the steps at these positions; the last one is what is different."""
+        nonlocal best
+        last = len(best.steps) - 1
+        steps = [step for number, step in enumerate(best.steps) if number not in unwanted or number == last]
+        if len(steps) == len(best.steps) or time.monotonic() > deadline:
+            return False
+        found = runner.take(steps)
+        if found:
+            best = Difference(found.number, steps[:found.number], found.text)
+        return found is not None
+
+    def those(condition):
+        return {number for number, step in enumerate(best.steps) if condition(step)}
+
+    last = best.steps[-1]
+    drop(those(lambda step: step.client != "setup" and step.is_read and step.sql != last.sql))
+    for client in READERS + WRITERS:
+        drop(those(lambda step: step.client == client))
     size = len(best.steps) // 2
-    while size >= 1 and time.monotonic() < deadline:
+    while size >= 1:
         start = len(best.steps) - 1 - size
-        while start >= -size and time.monotonic() < deadline:
-            low = max(start, 0)
-            steps = best.steps[:low] + best.steps[low + size:]
-            found = runner.take(steps) if low + size < len(best.steps) else None
-            if found:
-                best = Difference(found.number, found.steps[:found.number], found.text)
-                start = min(start, len(best.steps) - 1)
-            start -= size
+        while start > -size and time.monotonic() < deadline:
+            drop(set(range(max(start, 0), start + size)))
+            start = min(start, len(best.steps) - 1) - size
         size //= 2
     return best
 
@@ -134,7 +152,9 @@ def report(runner, difference, tiers, seed, steps, without):
     print(f"DIFFERENT: seed {seed}, tiers {tiers}, step {difference.number}"
           f"{', without ' + ' '.join(without) if without else ''}")
     print(f"{difference.steps[difference.number - 1]}\n{difference.text}\n", flush=True)
+    runner.counting = False
     short = shorten(runner, difference)
+    runner.counting = True
     print("The shortest history with a difference that was found:")
     for step in short.steps:
         print(f"  {step}")

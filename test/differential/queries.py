@@ -8,21 +8,30 @@ import dataclasses
 
 from schema import TYPES
 
-# What is folded to a constant when a plan is made, or computed from settings at execution.
-CONSTANTS = [
-    "(0.1::float8 + 0.2::float8)::text", "(1::float4 / 3)::text", "'\\x00ff41'::bytea::text",
-    "(interval '1 mon' + interval '2 days 03:00')::text", "quote_ident('select')", "quote_ident('abc')",
-    "date '2024-03-02'::text", "timestamptz '2024-06-01 12:00+00'::text",
-    "extract(hour FROM timestamptz '2024-06-01 12:00+00')", "'01/02/2024'::date",
-    "to_tsvector('words', 'the running foxes')::text", "to_tsvector('running foxes')",
-    "to_tsquery('words', 'running')::text", "ts_lexize('stems', 'running')",
-    "'{1,NULL}'::text[]", "ARRAY[0.1::float8 * 3]::text", "format('%s', 0.1::float8 * 3)",
-    "to_char(timestamp '2024-03-02 01:02', 'DD Mon YYYY')", "timestamp '2024-03-02'::timestamptz",
-    "jsonb_build_object('d', 0.1::float8 * 3)", "f_fixed(3)", "'(1,a)'::pair", "NULL::int = NULL",
-    "current_setting('app.k', true)", "current_user::text", "current_schema()::text", "1.10::numeric::text",
-    "(date '2024-03-10', 0.1::float8 * 3)::text", "'sad'::mood < 'glad'::mood", "int4range(1, 5)::text",
-    "2 === 2", "E'a\\\\b' LIKE 'a\\\\\\\\b'", "xmlserialize(content xmlelement(name e, '\\x41'::bytea) AS text)",
-]
+# What is folded to a constant when a plan is made, or computed at execution, by the setting that it
+# depends on; "" is for definitions and names.
+CONSTANTS = {
+    "": ["to_tsvector('words', 'the running foxes')::text", "to_tsquery('words', 'running')::text",
+         "ts_lexize('stems', 'running')", "f_fixed(3)", "2 === 2", "'(1,a)'::pair", "'sad'::mood < 'glad'::mood",
+         "current_user::text", "current_schema()::text", "1.10::numeric::text", "int4range(1, 5)::text"],
+    "extra_float_digits": ["(0.1::float8 + 0.2::float8)::text", "(1::float4 / 3)::text",
+                           "ARRAY[0.1::float8 * 3]::text", "format('%s', 0.1::float8 * 3)",
+                           "jsonb_build_object('d', 0.1::float8 * 3)", "(1, 0.1::float8 * 3)::text"],
+    "DateStyle": ["date '2024-03-02'::text", "'01/02/2024'::date", "timestamp '2024-03-02 01:02'::text"],
+    "IntervalStyle": ["(interval '1 mon' + interval '2 days 03:00')::text"],
+    "TimeZone": ["timestamptz '2024-06-01 12:00+00'::text", "timestamp '2024-03-02'::timestamptz",
+                 "extract(hour FROM timestamptz '2024-06-01 12:00+00')",
+                 "to_char(timestamptz '2024-06-01 12:00+00', 'DD Mon YYYY HH24')"],
+    "bytea_output": ["'\\x00ff41'::bytea::text", "ARRAY['\\x00ff41'::bytea]::text"],
+    "default_text_search_config": ["to_tsvector('running foxes')", "to_tsquery('running')::text"],
+    "quote_all_identifiers": ["quote_ident('abc')", "format('%I', 'abc')"],
+    "array_nulls": ["'{1,NULL}'::text[]", "'{1,NULL}'::text::text[]"],
+    "xmlbinary": ["xmlserialize(content xmlelement(name e, '\\x41'::bytea) AS text)"],
+    "transform_null_equals": ["NULL::int = NULL"],
+    "standard_conforming_strings": ["'a\\b'", "length('a\\nb')"],
+    "client_encoding": ["'\u00e9'::text"],
+    "\"app.k\"": ["current_setting('app.k', true)"],
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,10 +42,12 @@ class Query:
 
 
 class Queries:
-    def __init__(self, schema, rng, features):
+    def __init__(self, schema, rng, features, settings):
         self.schema = schema
         self.rng = rng
         self.features = features
+        self.constants = CONSTANTS[""][:3] + sum(
+            (CONSTANTS.get(name, []) for name in settings), []) * 2
         self.aliases = 0
         self.parameters = False
 
@@ -48,15 +59,19 @@ class Queries:
             sql, columns = self.select(self.rng.choice([1, 2, 2]))
             if len(sql) < 1500:
                 break
+        if self.features["folding"] and self.chance(0.3):
+            sql = f"SELECT q.*, {self.rng.choice(self.constants)} AS folded FROM ({sql}) q"
+            columns = columns + [("folded", "?")]
         types = ["int"] if "$1" in sql else []
         if "$2" in sql:
-            types = ["int", "text"]
-            sql += "" if "$1" in sql else ""
+            types.append("text")
+            if "$1" not in sql:
+                sql = sql.replace("$2", "$1")
         ordered = self.rng.random() < 0.3
         if ordered and not any(column == "*" for column, _ in columns):
             sql = f"SELECT * FROM ({sql}) q ORDER BY {self.positions(columns)}"
             if self.rng.random() < 0.4:
-                sql += f" LIMIT {self.rng.choice(['1', '3', '5 OFFSET 1', '$1::int'] if '$1' in sql else ['1', '3', '5 OFFSET 1'])}"
+                sql += f" LIMIT {self.rng.choice(['1', '3', '5 OFFSET 1'])}"
         else:
             ordered = False
         return Query(sql, tuple(types), ordered)
@@ -81,7 +96,7 @@ class Queries:
         columns = dict(table.columns)
         if table.members and self.chance(0.15):
             name = self.rng.choice(table.members)
-        if self.chance(secret):
+        if self.features["rights"] and self.chance(secret):
             name, columns = "secret", {"id": "int", "k": "int", "a": "int"}
         if self.chance(0.03):
             name = "s1." + name
@@ -193,7 +208,7 @@ class Queries:
     def term(self, items):
         alias, columns = self.rng.choice(items)
         if self.features["folding"] and self.chance(0.25):
-            return self.rng.choice(CONSTANTS), "?"
+            return self.rng.choice(self.constants), "?"
         name = self.rng.choice(list(columns))
         type_name = columns[name]
         if type_name not in TYPES or self.chance(0.4):
@@ -314,7 +329,7 @@ class Queries:
         name = f"w{self.alias()}"
         outer, terms = self.select_plain(depth - 1)
         if self.chance(0.25):
-            if self.chance(0.5):
+            if self.features["rights"] and self.chance(0.5):
                 inner = "SELECT id AS o0 FROM secret"
             return f"WITH {name} AS ({inner}) {outer}", terms
         material = self.rng.choice(["", "MATERIALIZED ", "NOT MATERIALIZED "])
@@ -351,7 +366,7 @@ class Queries:
     def select_branch(self, depth):
         """Folded away, with the tables in it and the rights that they need."""
         sql, terms = self.select_plain(depth)
-        name, _ = self.name(secret=0.5)
+        name, _ = self.name(secret=0.5 if self.features["rights"] else 0)
         dead = self.rng.choice([
             f"CASE WHEN 1 = 2 THEN (SELECT max(a) FROM {name}) ELSE 0 END",
             f"coalesce(3, (SELECT min(k) FROM {name}))",
