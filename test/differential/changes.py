@@ -42,7 +42,10 @@ class Changes:
         self.settings = rng.sample([name for name in SETTINGS if name not in FOLDING], 2)
         if features["folding"]:
             self.settings[1:] = rng.sample(FOLDING, 2)
-        self.kinds = rng.sample(self.definition_kinds(), 6)
+        kinds = self.definition_kinds()
+        if not features["rights"]:
+            kinds.remove("define_rights")
+        self.kinds = rng.sample(kinds, 4)
 
     def chance(self, share):
         return self.rng.random() < share
@@ -78,8 +81,8 @@ class Changes:
         table = self.rng.choice([one for one in self.schema.tables if one.writable]) if (
             self.chance(0.3)) else self.base()
         name = table.name
-        if table.members and self.chance(0.3):
-            name = self.rng.choice(table.members)
+        if table.members and self.chance(0.4):
+            name = self.rng.choice(table.members + [table.spare])
         return "s1." + name, table
 
     def assignment(self, table):

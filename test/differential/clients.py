@@ -33,13 +33,12 @@ class Broken(Exception):
 class Connection:
     """One session, and the calls of libpq that a step may be."""
 
-    def __init__(self, database, settings=()):
-        self.pg = pq.PGconn.connect(
-            f"dbname={database} options='-c search_path=s1,s2'".encode())
+    def __init__(self, database, **settings):
+        settings = {"search_path": "s1,s2", "lock_timeout": LOCK_TIMEOUT, **settings}
+        options = " ".join(f"-c {name.replace('__', '.')}={value}" for name, value in settings.items())
+        self.pg = pq.PGconn.connect(f"dbname={database} options='{options}'".encode())
         if self.pg.status != pq.ConnStatus.OK:
             raise Broken(self.pg.error_message.decode())
-        for name, value in settings:
-            self.run(f"SET {name} = {value}")
 
     def close(self):
         self.pg.finish()
@@ -151,12 +150,11 @@ class Client:
         settings = connection.scalars(
             "SELECT name, quote_literal(setting) FROM pg_settings"
             " WHERE source = 'session' AND name !~ '^(cache_ext|transaction)'"
-            " AND name NOT IN ('role', 'session_authorization', 'lock_timeout')")
+            " AND name NOT IN ('role', 'session_authorization')")
         roles = connection.scalars("SELECT quote_ident(session_user),"
                                    " CASE current_user WHEN session_user THEN 'none'"
                                    " ELSE quote_ident(current_user) END")
-        fresh = Connection(self.database, [("cache_ext.enabled", "off"),
-                                           ("lock_timeout", f"'{LOCK_TIMEOUT}'")])
+        fresh = Connection(self.database, cache_ext__enabled="off")
         try:
             if not roles:
                 return None
@@ -205,10 +203,8 @@ class Pair(Client):
     """It only reads, but for what a session has for itself: settings, transactions, plans."""
 
     def connect(self):
-        timeout = ("lock_timeout", f"'{LOCK_TIMEOUT}'")
-        self.cached = Connection(self.database, [timeout, ("cache_ext.mode", "auto"),
-                                                 ("cache_ext.min_cost", "0")])
-        self.plain = Connection(self.database, [timeout, ("cache_ext.enabled", "off")])
+        self.cached = Connection(self.database, cache_ext__mode="auto", cache_ext__min_cost=0)
+        self.plain = Connection(self.database, cache_ext__enabled="off")
         self.sessions = [self.cached, self.plain]
 
     def answer(self, step):
@@ -228,8 +224,7 @@ class Writer(Client):
     """Prepared statements have a plain twin in the same session."""
 
     def connect(self):
-        self.only = Connection(self.database, [("lock_timeout", f"'{LOCK_TIMEOUT}'"),
-                                               ("cache_ext.mode", "hint")])
+        self.only = Connection(self.database, cache_ext__mode="hint")
         self.sessions = [self.only]
 
     def answer(self, step):

@@ -22,7 +22,10 @@ class Generator:
     def __init__(self, seed, without=()):
         self.rng = random.Random(seed)
         self.features = {name: name not in without and self.rng.random() < 0.75 for name in FEATURES}
-        self.schema = Schema(self.rng)
+        self.shares = {"begin": self.rng.choice([0.04, 0.1, 0.2]), "set": self.rng.choice([0.02, 0.08]),
+                       "change": self.rng.choice([0.15, 0.35, 0.6]),
+                       "define": self.rng.choice([0.1, 0.4, 0.7]) if self.features["ddl"] else 0}
+        self.schema = Schema(self.rng, self.features)
         self.changes = Changes(self.schema, self.rng, self.features)
         queries = Queries(self.schema, self.rng, self.features, self.changes.settings)
         self.pool = [queries.query() for _ in range(self.rng.choice([5, 10, 15]))]
@@ -45,7 +48,7 @@ class Generator:
                 self.later.remove(due)
                 self.emit(due[1])
             else:
-                self.step(self.rng.choice(READERS * 2 + WRITERS))
+                self.step(self.rng.choice(READERS + WRITERS))
         return self.steps
 
     def turn_to_another(self):
@@ -68,26 +71,28 @@ class Generator:
         self.count_down(client)
         if len(self.steps) >= self.hot_until:
             self.turn_to_another()
-        kind = self.rng.random()
-        writer = client in WRITERS
-        if kind < 0.07 and self.features["transactions"] and client not in self.open:
+        if client in self.open:
+            if self.chance(0.06):
+                self.savepoint(client)
+        elif self.features["transactions"] and self.chance(self.shares["begin"]):
             self.begin(client)
-        elif kind < 0.12:
-            statement = self.changes.setting(client in self.open and self.rng.random() < 0.3)
-            self.emit(Step(client, statement))
-            if self.rng.random() < 0.5:
-                self.emit(Step(self.rng.choice(READERS), statement))
-        elif kind < 0.15 and self.features["roles"]:
-            self.emit(Step(client, self.changes.role()))
-        elif kind < 0.18 and client in self.open:
-            self.savepoint(client)
-        elif kind < 0.165 and client not in self.open:
+        elif self.chance(0.015):
             self.prepared.pop(client, None)
             self.emit(Step(client, "", door="reconnect"))
-        elif kind < 0.5 and writer:
+        if self.chance(self.shares["set"]):
+            statement = self.changes.setting(client in self.open and self.chance(0.3))
+            self.emit(Step(client, statement))
+            if self.chance(0.5):
+                self.emit(Step(self.rng.choice(READERS), statement))
+        if self.features["roles"] and self.chance(0.03):
+            self.emit(Step(client, self.changes.role()))
+        if client in WRITERS and self.chance(self.shares["change"]):
             self.change(client)
         else:
             self.read(client)
+
+    def chance(self, share):
+        return self.rng.random() < share
 
     # Transactions
 
@@ -103,7 +108,7 @@ class Generator:
         if self.open[client] > 0:
             return
         del self.open[client]
-        if client in WRITERS and self.rng.random() < 0.3:
+        if client in WRITERS and self.chance(0.3):
             self.gids += 1
             gid = f"diff_{self.seed}_{self.gids}"
             self.emit(Step(client, f"PREPARE TRANSACTION '{gid}'"))
@@ -118,7 +123,7 @@ class Generator:
     # Changes
 
     def change(self, client):
-        if self.features["ddl"] and self.rng.random() < 0.3:
+        if self.chance(self.shares["define"]):
             statement, back = self.changes.definition()
             self.emit(Step(client, statement, writes=True))
             if back:
@@ -143,16 +148,16 @@ class Generator:
 
     def read(self, client):
         number, values, door = self.hot, self.hot_values, self.doors[client]
-        if self.rng.random() < 0.2:
+        if self.chance(0.2):
             number = self.rng.randrange(len(self.pool))
         query = self.pool[number]
-        if number != self.hot or self.rng.random() < 0.1:
+        if number != self.hot or self.chance(0.1):
             values, door = self.values(query), self.door(query)
         name = ""
         if door in ("execute", "bind"):
             name = f"{door[0]}{number}"
             prepared = self.prepared.setdefault(client, set())
-            if name in prepared and self.rng.random() < 0.03:
+            if name in prepared and self.chance(0.03):
                 self.emit(Step(client, f"DEALLOCATE {name}; DEALLOCATE {name}_hinted"))
                 prepared.remove(name)
             if name not in prepared:
@@ -160,6 +165,6 @@ class Generator:
                 self.emit(Step(client, query.sql, "prepare" if door == "execute" else "parse",
                                name=name, types=query.types))
         self.emit(Step(client, query.sql, door, name, values, query.types,
-                       binary=door in ("extended", "bind") and self.rng.random() < 0.2,
-                       ordered=query.ordered, plain_first=self.rng.random() < 0.5,
-                       hinted=client in READERS and self.rng.random() < 0.15))
+                       binary=door in ("extended", "bind") and self.chance(0.2),
+                       ordered=query.ordered, plain_first=self.chance(0.5),
+                       hinted=client in READERS and self.chance(0.15)))

@@ -16,6 +16,12 @@ from schema import ROLES
 SHORTEN_SECONDS = int(os.environ.get("SHORTEN_SECONDS", 60))
 
 
+def must(connection, sql):
+    outcome = connection.run(sql)
+    if outcome.sqlstate:
+        raise Broken(f"{sql}: {outcome.message}")
+
+
 class Difference(Exception):
     def __init__(self, number, steps, text):
         super().__init__(text)
@@ -25,42 +31,50 @@ class Difference(Exception):
 
 
 class Runner:
-    """Takes the steps of histories, each in a database of its own."""
+    """Takes the steps of histories, one after another in the same schemas of a database."""
+
+    HISTORIES_EACH = 25         # then the catalogs of a database are large
 
     def __init__(self):
-        self.admin = Connection("postgres", [("client_min_messages", "error")])
+        self.admin = Connection("postgres")
         self.counts = collections.Counter()
-        self.databases = 0
         self.counting = True
+        self.taken = 0
+        self.databases = 0
         for role in ROLES:
             self.admin.run(f"CREATE ROLE {role}")
-        self.must("CREATE DATABASE diff_template")
-        template = Connection("diff_template")
-        template.run("CREATE EXTENSION cache_ext")
-        template.close()
 
-    def must(self, sql):
-        outcome = self.admin.run(sql)
-        if outcome.sqlstate:
-            raise Broken(f"{sql}: {outcome.message}")
+    @property
+    def database(self):
+        return f"differential_{self.databases}"
 
-    def clean(self, database):
-        for (gid,) in self.admin.scalars("SELECT gid FROM pg_prepared_xacts"):
-            one = Connection(database)
-            one.run(f"ROLLBACK PREPARED '{gid}'")
-            one.close()
-        self.must(f"DROP DATABASE {database} WITH (FORCE)")
-        self.admin.run("REVOKE carol FROM alice")
-        self.admin.run("ALTER ROLE bob NOBYPASSRLS")
+    def prepare(self):
+        """An empty database, with nothing that an earlier history has left."""
+        if self.taken % self.HISTORIES_EACH == 0:
+            if self.databases:
+                must(self.admin, f"DROP DATABASE {self.database} WITH (FORCE)")
+            self.databases += 1
+            must(self.admin, f"CREATE DATABASE {self.database} TEMPLATE template0 STRATEGY file_copy")
+        self.taken += 1
+        setup = Connection(self.database, client_min_messages="error", lock_timeout="1min")
+        must(setup, "CREATE EXTENSION IF NOT EXISTS cache_ext")
+        return setup
+
+    @staticmethod
+    def clean(setup):
+        for (gid,) in setup.scalars("SELECT gid FROM pg_prepared_xacts"):
+            must(setup, f"ROLLBACK PREPARED '{gid}'")
+        must(setup, "DROP SCHEMA IF EXISTS s1, s2 CASCADE")
+        must(setup, "DELETE FROM cache_ext.allowed_functions")
+        must(setup, "REVOKE carol FROM alice")
+        must(setup, "ALTER ROLE bob NOBYPASSRLS")
+        setup.close()
 
     def take(self, steps):
         """The first difference, or None."""
-        self.databases += 1
-        database = f"diff_{self.databases}"
-        self.must(f"CREATE DATABASE {database} TEMPLATE diff_template STRATEGY file_copy")
-        setup = Connection(database, [("client_min_messages", "error")])
-        everybody = {name: Pair(name, database) for name in READERS}
-        everybody.update((name, Writer(name, database)) for name in WRITERS)
+        setup = self.prepare()
+        everybody = {name: Pair(name, self.database) for name in READERS}
+        everybody.update((name, Writer(name, self.database)) for name in WRITERS)
         try:
             for number, step in enumerate(steps):
                 if step.client == "setup":
@@ -79,8 +93,7 @@ class Runner:
         finally:
             for client in everybody.values():
                 client.close()
-            setup.close()
-            self.clean(database)
+            self.clean(setup)
 
     def count(self, step, answer, verdict):
         if not self.counting:
@@ -164,7 +177,7 @@ def report(runner, difference, tiers, seed, steps, without):
 
 
 def summary(runner, tiers, seed, histories):
-    one = Connection("diff_template")
+    one = runner.prepare()
     hits, fills, misses = (int(value) for value in one.scalars(
         "SELECT hits, fills, misses FROM cache_ext.stats")[0])
     one.close()

@@ -366,7 +366,9 @@ class Queries:
     def select_branch(self, depth):
         """Folded away, with the tables in it and the rights that they need."""
         sql, terms = self.select_plain(depth)
-        name, _ = self.name(secret=0.5 if self.features["rights"] else 0)
+        if not self.features["rights"]:
+            return sql, terms
+        name, _ = self.name(secret=0.5)
         dead = self.rng.choice([
             f"CASE WHEN 1 = 2 THEN (SELECT max(a) FROM {name}) ELSE 0 END",
             f"coalesce(3, (SELECT min(k) FROM {name}))",

@@ -116,8 +116,9 @@ class Table:
 
 
 class Schema:
-    def __init__(self, rng):
+    def __init__(self, rng, features):
         self.rng = rng
+        self.features = features
         self.tables = []            # and views
         self.statements = list(COMMON)
         for number in range(rng.randint(2, 4)):
@@ -191,7 +192,7 @@ class Schema:
             self.add(f"INSERT INTO s1.{target} ({', '.join(plain)})"
                      f" VALUES ({self.row(table, row_id, plain)}) ON CONFLICT DO NOTHING")
         for one in [name] + table.members + tracked[1:]:
-            for role in ROLES[:2] if rng.random() < 0.9 else ROLES[:1]:
+            for role in ROLES[:1] if self.features["rights"] and rng.random() < 0.1 else ROLES[:2]:
                 self.add(f"GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON s1.{one} TO {role}")
         self.tables.append(table)
 
