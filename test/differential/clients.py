@@ -174,6 +174,8 @@ class Client:
             return None
         if plain.sqlstate == LOCK_NOT_AVAILABLE:
             return "passed a lock that the plain statement waits for"
+        if cached.sqlstate == LOCK_NOT_AVAILABLE:
+            return "waited for a lock that the plain statement passes"
         asked = next((one for one in connections if not one.failed), None)
         fresh = None
         if asked and not self.wrote and not self.keeps_snapshot(asked):
@@ -223,11 +225,22 @@ class Pair(Client):
 class Writer(Client):
     """Prepared statements have a plain twin in the same session."""
 
+    unknown = 0
+
+    def read_messages(self):
+        """Or the first of two reads may take a lock that makes only the second see a definition.
+
+        A name that was not looked for before is looked for in a catalog, under a lock of its own.
+        """
+        Writer.unknown += 1
+        self.only.run(f"SELECT pg_catalog.to_regclass('unknown_{Writer.unknown}')")
+
     def connect(self):
         self.only = Connection(self.database, cache_ext__mode="hint")
         self.sessions = [self.only]
 
     def answer(self, step):
+        self.read_messages()
         if not step.is_read:
             outcome = step.do(self.only)
             self.wrote = not self.only.idle and (self.wrote or step.writes)

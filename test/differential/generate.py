@@ -9,6 +9,7 @@ from schema import Schema
 
 READERS = ("r0", "r1", "r2")
 WRITERS = ("w0", "w1")
+OWNER = "w0"                # of everything: it keeps its role
 
 # What WITHOUT may name: each can be left out, and every history leaves out some.
 FEATURES = ("folding", "transactions", "ddl", "roles", "functions", "prepared", "rights")
@@ -71,6 +72,8 @@ class Generator:
         self.count_down(client)
         if len(self.steps) >= self.hot_until:
             self.turn_to_another()
+            if self.chance(0.6):
+                self.story()
         if client in self.open:
             if self.chance(0.06):
                 self.savepoint(client)
@@ -84,7 +87,7 @@ class Generator:
             self.emit(Step(client, statement))
             if self.chance(0.5):
                 self.emit(Step(self.rng.choice(READERS), statement))
-        if self.features["roles"] and self.chance(0.03):
+        if self.features["roles"] and client != OWNER and self.chance(0.03):
             self.emit(Step(client, self.changes.role()))
         if client in WRITERS and self.chance(self.shares["change"]):
             self.change(client)
@@ -93,6 +96,32 @@ class Generator:
 
     def chance(self, share):
         return self.rng.random() < share
+
+    def story(self):
+        """What a reader keeps gets old: something changes, others see it, and he asks again."""
+        old, other = self.rng.sample(READERS, 2)
+        writer = next((one for one in WRITERS if one not in self.open), None)
+        if not writer or old in self.open or other in self.open:
+            return
+        if self.features["transactions"] and self.chance(0.6):
+            self.emit(Step(old, "BEGIN"))
+        self.read(old)
+        if self.chance(0.3):
+            self.read(old)
+        if self.chance(0.3):
+            statement = self.changes.setting(local=False)
+            self.emit(Step(old, statement))
+            self.emit(Step(other, statement))
+        elif self.features["ddl"]:
+            self.define(writer)
+        if self.chance(0.5):
+            self.read(old)
+        for _ in range(self.rng.randint(0, 2)):
+            self.read(other)
+            self.change_rows(writer)
+        for client in self.rng.sample([old, old, other, other], 3):
+            self.read(client)
+        self.emit(Step(old, self.rng.choice(["COMMIT", "ROLLBACK"])))
 
     # Transactions
 
@@ -123,12 +152,18 @@ class Generator:
     # Changes
 
     def change(self, client):
-        if self.chance(self.shares["define"]):
-            statement, back = self.changes.definition()
-            self.emit(Step(client, statement, writes=True))
-            if back:
-                self.soon(Step(self.rng.choice(WRITERS), back, writes=True))
-            return
+        if client == OWNER and self.chance(self.shares["define"]):
+            self.define(client)
+        else:
+            self.change_rows(client)
+
+    def define(self, client):
+        statement, back = self.changes.definition()
+        self.emit(Step(client, statement, writes=True))
+        if back:
+            self.soon(Step(OWNER, back, writes=True))
+
+    def change_rows(self, client):
         statement, lines = self.changes.rows()
         self.emit(Step(client, statement, door="copy_from" if lines else "do", lines=lines, writes=True))
 

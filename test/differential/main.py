@@ -185,7 +185,7 @@ def summary(runner, tiers, seed, histories):
         "reads", "reads with an error", "changes", "changes with an error", "others"))
     print(f"{tiers}: seeds {seed} to {seed + histories - 1}: {said}; {hits} hits, {fills} fills, {misses} misses")
     for name, count in sorted(runner.counts.items(), key=lambda item: -item[1]):
-        if name.startswith(("passed", "newer")):
+        if name.startswith(("passed", "waited", "newer")):
             print(f"  {count} answers {name}")
         elif os.environ.get("VERBOSE"):
             print(f"  {count} {name}")
