@@ -31,6 +31,11 @@ FOLDING = ("extra_float_digits", "DateStyle", "IntervalStyle", "TimeZone", "byte
            "transform_null_equals", "standard_conforming_strings")
 
 
+# Those that don't wait for a reader's transaction, or not all of them.
+UNHINDERED = ("define_tree", "define_tree", "define_triggers", "define_functions", "define_text_search",
+              "define_rights", "define_types", "define_storage", "define_names")
+
+
 class Changes:
     def __init__(self, schema, rng, features):
         self.schema = schema
@@ -46,6 +51,7 @@ class Changes:
         if not features["rights"]:
             kinds.remove("define_rights")
         self.kinds = rng.sample(kinds, 4)
+        self.unhindered = [kind for kind in UNHINDERED if kind in kinds]
 
     def chance(self, share):
         return self.rng.random() < share
@@ -175,8 +181,8 @@ class Changes:
     def definition_kinds(cls):
         return [name for name in dir(cls) if name.startswith("define_")]
 
-    def definition(self):
-        return getattr(self, self.rng.choice(self.kinds))()
+    def definition(self, unhindered=False):
+        return getattr(self, self.rng.choice(self.unhindered if unhindered else self.kinds))()
 
     def one_of(self, *changes):
         change = self.rng.choice(changes)
@@ -188,14 +194,14 @@ class Changes:
         if not trees:
             return self.define_columns()
         table = self.rng.choice(trees)
+        table.joined = not table.joined         # if nobody's lock is in the way
         if table.kind == "parent":
-            join = f"ALTER TABLE s1.{table.spare} INHERIT s1.{table.name}"
-            return self.one_of((join, join.replace(" INHERIT", " NO INHERIT")),
-                               (join.replace(" INHERIT", " NO INHERIT"), join), join)
-        attach = (f"ALTER TABLE s1.{table.name} ATTACH PARTITION s1.{table.spare}"
-                  f" FOR VALUES {table.bounds}")
-        detach = f"ALTER TABLE s1.{table.name} DETACH PARTITION s1.{table.spare}"
-        return self.one_of((attach, detach), (detach, attach), (detach + " CONCURRENTLY", attach))
+            return f"ALTER TABLE s1.{table.spare} {'' if table.joined else 'NO '}INHERIT s1.{table.name}", None
+        if table.joined:
+            return (f"ALTER TABLE s1.{table.name} ATTACH PARTITION s1.{table.spare}"
+                    f" FOR VALUES {table.bounds}"), None
+        concurrently = " CONCURRENTLY" if self.chance(0.3) else ""
+        return f"ALTER TABLE s1.{table.name} DETACH PARTITION s1.{table.spare}{concurrently}", None
 
     def define_columns(self):
         table = self.base()

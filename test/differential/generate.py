@@ -25,7 +25,7 @@ class Generator:
         self.features = {name: name not in without and self.rng.random() < 0.75 for name in FEATURES}
         self.shares = {"begin": self.rng.choice([0.04, 0.1, 0.2]), "set": self.rng.choice([0.02, 0.08]),
                        "change": self.rng.choice([0.15, 0.35, 0.6]),
-                       "define": self.rng.choice([0.1, 0.4, 0.7]) if self.features["ddl"] else 0}
+                       "define": self.rng.choice([0.2, 0.5, 0.8]) if self.features["ddl"] else 0}
         self.schema = Schema(self.rng, self.features)
         self.changes = Changes(self.schema, self.rng, self.features)
         queries = Queries(self.schema, self.rng, self.features, self.changes.settings)
@@ -55,7 +55,7 @@ class Generator:
     def turn_to_another(self):
         """What is hot for a while: a statement with its values, and how each client asks for it."""
         self.hot = self.rng.randrange(len(self.pool))
-        self.hot_until = len(self.steps) + self.rng.randint(8, 30)
+        self.hot_until = len(self.steps) + self.rng.randint(4, 20)
         self.hot_values = self.values(self.pool[self.hot])
         self.doors = {client: self.door(self.pool[self.hot]) for client in READERS + WRITERS}
         named = [table for table in self.schema.tables if re.search(rf"\b{table.name}", self.pool[self.hot].sql)]
@@ -113,7 +113,7 @@ class Generator:
             self.emit(Step(old, statement))
             self.emit(Step(other, statement))
         elif self.features["ddl"]:
-            self.define(writer)
+            self.define(writer, unhindered=self.chance(0.7))
         if self.chance(0.5):
             self.read(old)
         for _ in range(self.rng.randint(0, 2)):
@@ -157,8 +157,8 @@ class Generator:
         else:
             self.change_rows(client)
 
-    def define(self, client):
-        statement, back = self.changes.definition()
+    def define(self, client, unhindered=False):
+        statement, back = self.changes.definition(unhindered)
         self.emit(Step(client, statement, writes=True))
         if back:
             self.soon(Step(OWNER, back, writes=True))

@@ -105,6 +105,7 @@ class Table:
         self.members = []           # partitions or children, which a statement may name too
         self.spare = None           # a table beside it that may become one, and how
         self.bounds = None
+        self.joined = False         # is it?
 
     @property
     def writable(self):
@@ -122,7 +123,7 @@ class Schema:
         self.tables = []            # and views
         self.statements = list(COMMON)
         for number in range(rng.randint(2, 4)):
-            kind = rng.choice(["plain", "plain", "list", "range", "hash", "parent", "parent"])
+            kind = rng.choice(["plain", "plain", "list", "range", "hash", "parent", "parent", "parent"])
             self.add_table(f"t{number}", kind)
         self.add_functions()
         for number in range(rng.randint(1, 3)):
@@ -186,6 +187,7 @@ class Schema:
             self.add(f"SELECT cache_ext.track('s1.{one}', '{{{','.join(keys)}}}')")
         if self.joins and rng.random() < 0.5:
             self.add(self.joins[0])
+            table.joined = True
         for row_id in range(1, rng.randint(4, 10)):
             target = rng.choice([name] + table.members) if kind == "parent" else name
             plain = [column for column in columns if column != "ref"]
@@ -215,6 +217,7 @@ class Schema:
             else:
                 self.add(f"CREATE TABLE s1.{part} PARTITION OF s1.{name} FOR VALUES {bound}")
         table.spare, table.bounds = f"{name}_p2", bounds[2]
+        described = described.replace("id int", "id int NOT NULL") if table.kind == "range" else described
         self.add(f"CREATE TABLE s1.{table.spare} (a int, {described.replace(', a int', '')})")
         self.joins = [f"ALTER TABLE s1.{name} ATTACH PARTITION s1.{table.spare}"
                       f" FOR VALUES {table.bounds}"]
