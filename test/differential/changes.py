@@ -43,6 +43,7 @@ class Changes:
         self.features = features
         self.sequence = 0
         self.hot = []               # tables that are read now
+        self.moving = None          # the tree that a table has just joined or left
         # A few: sessions have to agree on them to share results.
         self.settings = rng.sample([name for name in SETTINGS if name not in FOLDING], 2)
         if features["folding"]:
@@ -83,7 +84,9 @@ class Changes:
     # Of rows.
 
     def target(self):
-        """Name, columns and table: a table, a member of one, or a view."""
+        """A table, a member of one, or a view: name and description."""
+        if self.moving and self.chance(0.5):
+            return "s1." + self.moving.spare, self.moving
         table = self.rng.choice([one for one in self.schema.tables if one.writable]) if (
             self.chance(0.3)) else self.base()
         name = table.name
@@ -195,6 +198,7 @@ class Changes:
             return self.define_columns()
         table = self.rng.choice(trees)
         table.joined = not table.joined         # if nobody's lock is in the way
+        self.moving = table
         if table.kind == "parent":
             return f"ALTER TABLE s1.{table.spare} {'' if table.joined else 'NO '}INHERIT s1.{table.name}", None
         if table.joined:

@@ -59,6 +59,7 @@ class Generator:
         self.hot_values = self.values(self.pool[self.hot])
         self.doors = {client: self.door(self.pool[self.hot]) for client in READERS + WRITERS}
         named = [table for table in self.schema.tables if re.search(rf"\b{table.name}", self.pool[self.hot].sql)]
+        self.changes.moving = None
         self.changes.hot = named + [table for table in self.schema.base_tables
                                     if any(view.base == table.name for view in named if not view.is_table)]
 
@@ -100,27 +101,28 @@ class Generator:
     def story(self):
         """What a reader keeps gets old: something changes, others see it, and he asks again."""
         old, other = self.rng.sample(READERS, 2)
-        writer = next((one for one in WRITERS if one not in self.open), None)
-        if not writer or old in self.open or other in self.open:
+        if {old, other, OWNER} & set(self.open):
             return
+        self.read(old, hot=True)
         if self.features["transactions"] and self.chance(0.6):
             self.emit(Step(old, "BEGIN"))
-        self.read(old)
-        if self.chance(0.3):
-            self.read(old)
-        if self.chance(0.3):
-            statement = self.changes.setting(local=False)
-            self.emit(Step(old, statement))
-            self.emit(Step(other, statement))
-        elif self.features["ddl"]:
-            self.define(writer, unhindered=self.chance(0.7))
-        if self.chance(0.5):
-            self.read(old)
-        for _ in range(self.rng.randint(0, 2)):
-            self.read(other)
-            self.change_rows(writer)
-        for client in self.rng.sample([old, old, other, other], 3):
-            self.read(client)
+            self.read(old, hot=True)
+        for _ in range(self.rng.choice([1, 1, 2])):
+            if self.chance(0.3) or not self.features["ddl"]:
+                statement = self.changes.setting(local=False)
+                self.emit(Step(old, statement))
+                self.emit(Step(other, statement))
+            else:
+                self.define(OWNER, unhindered=self.chance(0.7))
+            if self.chance(0.25):
+                self.read(old, hot=True)
+            if self.chance(0.7):
+                self.read(other, hot=True)
+                for _ in range(self.rng.randint(0, 2)):
+                    self.change_rows(OWNER)
+                self.read(old, hot=True)
+            for client in self.rng.sample([old, old, other, other], 2):
+                self.read(client, hot=True)
         self.emit(Step(old, self.rng.choice(["COMMIT", "ROLLBACK"])))
 
     # Transactions
@@ -181,18 +183,18 @@ class Generator:
             doors += ["execute"] * 3 + ["bind"] * 3
         return self.rng.choice(doors)
 
-    def read(self, client):
+    def read(self, client, hot=False):
         number, values, door = self.hot, self.hot_values, self.doors[client]
-        if self.chance(0.2):
+        if not hot and self.chance(0.2):
             number = self.rng.randrange(len(self.pool))
         query = self.pool[number]
-        if number != self.hot or self.chance(0.1):
+        if number != self.hot or not hot and self.chance(0.1):
             values, door = self.values(query), self.door(query)
         name = ""
         if door in ("execute", "bind"):
             name = f"{door[0]}{number}"
             prepared = self.prepared.setdefault(client, set())
-            if name in prepared and self.chance(0.03):
+            if name in prepared and not hot and self.chance(0.03):
                 self.emit(Step(client, f"DEALLOCATE {name}; DEALLOCATE {name}_hinted"))
                 prepared.remove(name)
             if name not in prepared:

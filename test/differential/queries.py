@@ -56,7 +56,7 @@ class Queries:
         self.parameters = self.rng.random() < 0.5
         while True:
             self.aliases = 0
-            sql, columns = self.select(self.rng.choice([1, 2, 2]))
+            sql, columns = self.select_whole() if self.chance(0.4) else self.select(self.rng.choice([1, 2]))
             if len(sql) < 1500:
                 break
         if self.features["folding"] and self.chance(0.3):
@@ -241,6 +241,22 @@ class Queries:
     def written(terms):
         return ", ".join(f"{term} AS o{i}" if not term.endswith("*") else term
                          for i, (term, _) in enumerate(terms))
+
+    def select_whole(self):
+        """What shows each change: conditions of large queries on small tables leave little."""
+        name, columns = self.name()
+        alias = self.alias()
+        where = f" WHERE {self.test(alias, columns)}" if self.chance(0.5) else ""
+        terms = [(f"{alias}.{column}", type_name) for column, type_name in columns.items()]
+        if self.chance(0.3):
+            terms = [("count(*)", "?"), (f"sum({alias}.a)", "?"), (f"count(DISTINCT {alias}.k)", "?")]
+        elif self.chance(0.3):
+            other, _ = self.name()
+            other_alias = self.alias()
+            return (f"SELECT {self.written(terms[:4])}, {other_alias}.a AS other FROM {name} {alias}"
+                    f" LEFT JOIN {other} {other_alias} ON {alias}.k = {other_alias}.id{where}"), (
+                        terms[:4] + [(f"{other_alias}.a", "int")])
+        return f"SELECT {self.written(terms)} FROM {name} {alias}{where}", terms
 
     def select_plain(self, depth):
         source, items = self.source(depth)
