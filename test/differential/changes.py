@@ -23,6 +23,7 @@ SETTINGS = {
     "enable_partition_pruning": ["off", "on"],
     "constraint_exclusion": ["on", "off"],
     "from_collapse_limit": ["1", "8"],
+    "cache_ext.max_dirty_keys": ["1", "0"],
     "client_encoding": ["'LATIN1'", "'UTF8'"],
     '"app.k"': ["'1'", "'2'"],
 }
@@ -191,21 +192,22 @@ class Changes:
         change = self.rng.choice(changes)
         return change if isinstance(change, tuple) else (change, None)
 
-    def define_tree(self):
+    def tree(self):
+        """One that a table can join, and how: that doesn't wait for readers, and leaving does."""
         trees = [one for one in self.schema.base_tables if one.spare]
-        trees = [one for one in self.hot if one in trees] or trees
         if not trees:
-            return self.define_columns()
-        table = self.rng.choice(trees)
-        table.joined = not table.joined         # if nobody's lock is in the way
-        self.moving = table
+            return None, None
+        self.moving = table = self.rng.choice([one for one in self.hot if one in trees] or trees)
         if table.kind == "parent":
-            return f"ALTER TABLE s1.{table.spare} {'' if table.joined else 'NO '}INHERIT s1.{table.name}", None
-        if table.joined:
-            return (f"ALTER TABLE s1.{table.name} ATTACH PARTITION s1.{table.spare}"
-                    f" FOR VALUES {table.bounds}"), None
-        concurrently = " CONCURRENTLY" if self.chance(0.3) else ""
-        return f"ALTER TABLE s1.{table.name} DETACH PARTITION s1.{table.spare}{concurrently}", None
+            child = f"ALTER TABLE s1.{table.spare}"
+            return f"{child} INHERIT s1.{table.name}", f"{child} NO INHERIT s1.{table.name}"
+        parent = f"ALTER TABLE s1.{table.name}"
+        return (f"{parent} ATTACH PARTITION s1.{table.spare} FOR VALUES {table.bounds}",
+                f"{parent} DETACH PARTITION s1.{table.spare}{' CONCURRENTLY' if self.chance(0.2) else ''}")
+
+    def define_tree(self):
+        join, leave = self.tree()
+        return self.rng.choice([(join, leave), (leave, join)]) if join else self.define_columns()
 
     def define_columns(self):
         table = self.base()

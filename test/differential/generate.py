@@ -103,26 +103,30 @@ class Generator:
         old, other = self.rng.sample(READERS, 2)
         if {old, other, OWNER} & set(self.open):
             return
+        join, leave = self.changes.tree() if self.features["ddl"] and self.chance(0.4) else (None, None)
+        if leave:
+            self.emit(Step(OWNER, leave, writes=True))
         self.read(old, hot=True)
         if self.features["transactions"] and self.chance(0.6):
             self.emit(Step(old, "BEGIN"))
             self.read(old, hot=True)
-        for _ in range(self.rng.choice([1, 1, 2])):
-            if self.chance(0.3) or not self.features["ddl"]:
-                statement = self.changes.setting(local=False)
-                self.emit(Step(old, statement))
-                self.emit(Step(other, statement))
-            else:
-                self.define(OWNER, unhindered=self.chance(0.7))
-            if self.chance(0.25):
-                self.read(old, hot=True)
-            if self.chance(0.7):
-                self.read(other, hot=True)
-                for _ in range(self.rng.randint(0, 2)):
-                    self.change_rows(OWNER)
-                self.read(old, hot=True)
-            for client in self.rng.sample([old, old, other, other], 2):
-                self.read(client, hot=True)
+        if join:
+            self.emit(Step(OWNER, join, writes=True))
+        elif self.features["ddl"] and self.chance(0.6):
+            self.define(OWNER, unhindered=self.chance(0.7))
+        else:
+            statement = self.changes.setting(local=False)
+            self.emit(Step(old, statement))
+            self.emit(Step(other, statement))
+        if self.chance(0.25):
+            self.read(old, hot=True)
+        if self.chance(0.7):
+            self.read(other, hot=True)
+            for _ in range(self.rng.randint(0, 2)):
+                self.change_rows(OWNER)
+            self.read(old, hot=True)
+        for client in self.rng.sample([old, old, other, other], 2):
+            self.read(client, hot=True)
         self.emit(Step(old, self.rng.choice(["COMMIT", "ROLLBACK"])))
 
     # Transactions
@@ -188,8 +192,10 @@ class Generator:
         if not hot and self.chance(0.2):
             number = self.rng.randrange(len(self.pool))
         query = self.pool[number]
-        if number != self.hot or not hot and self.chance(0.1):
-            values, door = self.values(query), self.door(query)
+        if number != self.hot or not hot and self.chance(0.3):
+            values = self.values(query)
+        if number != self.hot or not hot and self.chance(0.15):
+            door = self.door(query)
         name = ""
         if door in ("execute", "bind"):
             name = f"{door[0]}{number}"

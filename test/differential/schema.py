@@ -105,7 +105,6 @@ class Table:
         self.members = []           # partitions or children, which a statement may name too
         self.spare = None           # a table beside it that may become one, and how
         self.bounds = None
-        self.joined = False         # is it?
 
     @property
     def writable(self):
@@ -187,7 +186,6 @@ class Schema:
             self.add(f"SELECT cache_ext.track('s1.{one}', '{{{','.join(keys)}}}')")
         if self.joins and rng.random() < 0.5:
             self.add(self.joins[0])
-            table.joined = True
         for row_id in range(1, rng.randint(4, 10)):
             target = rng.choice([name] + table.members) if kind == "parent" else name
             plain = [column for column in columns if column != "ref"]
