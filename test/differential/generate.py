@@ -176,7 +176,7 @@ class Generator:
     # Reads
 
     def values(self, query):
-        return tuple(self.rng.choice(["1", "2", None] if type_name == "int" else ["a", "foxes"])
+        return tuple(self.rng.choice(["1", "2", None] if type_name == "int" else ["boxes", "foxes"])
                      for type_name in query.types)
 
     def door(self, query):

@@ -13,6 +13,7 @@ from clients import Broken, Connection, Pair, Writer
 from generate import READERS, WRITERS, Generator
 from schema import ROLES
 
+LOST = "The connection was lost"
 SHORTEN_SECONDS = int(os.environ.get("SHORTEN_SECONDS", 60))
 
 
@@ -22,12 +23,7 @@ def must(connection, sql):
         raise Broken(f"{sql}: {outcome.message}")
 
 
-class Difference(Exception):
-    def __init__(self, number, steps, text):
-        super().__init__(text)
-        self.number = number            # of steps up to it
-        self.steps = steps
-        self.text = text
+Difference = collections.namedtuple("Difference", "number steps text")     # after so many of the steps
 
 
 class Runner:
@@ -85,7 +81,7 @@ class Runner:
                 try:
                     verdict, answer = everybody[step.client].take(step)
                 except Broken as error:
-                    return Difference(number + 1, steps, f"the connection was lost: {error}")
+                    return Difference(number + 1, steps, f"{LOST}: {error}")
                 self.count(step, answer, verdict)
                 if verdict and "\n" in verdict:
                     return Difference(number + 1, steps, verdict)
@@ -157,14 +153,18 @@ def main():
             report(runner, difference, tiers, seed + histories - 1, steps, without)
             if not os.environ.get("KEEP_GOING"):
                 break
-    summary(runner, tiers, seed, histories)
-    return status
+    worth = summary(runner, tiers, seed, histories)
+    return 1 if status or not worth else 0
 
 
 def report(runner, difference, tiers, seed, steps, without):
     print(f"DIFFERENT: seed {seed}, tiers {tiers}, step {difference.number}"
           f"{', without ' + ' '.join(without) if without else ''}")
     print(f"{difference.steps[difference.number - 1]}\n{difference.text}\n", flush=True)
+    print(f"Again: make differential SEED={seed} TIERS={tiers} HISTORIES=1 STEPS={steps}"
+          + (f" WITHOUT='{' '.join(without)}'" if without else ""), flush=True)
+    if difference.text.startswith(LOST):
+        return
     runner.counting = False
     short = shorten(runner, difference)
     runner.counting = True
@@ -172,11 +172,10 @@ def report(runner, difference, tiers, seed, steps, without):
     for step in short.steps:
         print(f"  {step}")
     print(short.text)
-    print(f"Again: make differential SEED={seed} TIERS={tiers} HISTORIES=1 STEPS={steps}"
-          + (f" WITHOUT='{' '.join(without)}'" if without else ""))
 
 
 def summary(runner, tiers, seed, histories):
+    """Returns whether the run is worth something."""
     one = runner.prepare()
     hits, fills, misses = (int(value) for value in one.scalars(
         "SELECT hits, fills, misses FROM cache_ext.stats")[0])
@@ -189,6 +188,10 @@ def summary(runner, tiers, seed, histories):
             print(f"  {count} answers {name}")
         elif os.environ.get("VERBOSE"):
             print(f"  {count} {name}")
+    if histories > 5 and hits * 5 < runner.counts["reads"]:
+        print("The cache was hardly used.")
+        return False
+    return True
 
 
 if __name__ == "__main__":
