@@ -88,7 +88,7 @@ class Generator:
             self.emit(Step(client, statement))
             if self.chance(0.5):
                 self.emit(Step(self.rng.choice(READERS), statement))
-        if self.features["roles"] and client != OWNER and self.chance(0.03):
+        if self.features["roles"] and client != OWNER and self.chance(0.05):
             self.emit(Step(client, self.changes.role()))
         if client in WRITERS and self.chance(self.shares["change"]):
             self.change(client)

@@ -128,7 +128,7 @@ class Schema:
         for number in range(rng.randint(1, 3)):
             self.add_view(f"v{number}")
         for table in self.base_tables:
-            if rng.random() < 0.3:
+            if rng.random() < 0.4:
                 self.add_policies(table)
             if rng.random() < 0.2:
                 self.add(f"CREATE RULE logged AS ON INSERT TO s1.{table.name} DO ALSO"
@@ -157,7 +157,7 @@ class Schema:
         for number in range(rng.randint(1, 3)):
             columns[f"c{number}"] = rng.choice(list(TYPES))
         keys = [column for column, type_name in columns.items()
-                if type_name in HASHABLE and rng.random() < 0.4]
+                if type_name in HASHABLE and rng.random() < (0.7 if column == "k" else 0.3)]
         table = Table(name, kind, columns, keys)
         described = ", ".join(
             f"{column} {type_name if type_name not in ('mood', 'small', 'pair') else 's1.' + type_name}"
@@ -281,6 +281,7 @@ class Schema:
         condition = self.rng.choice([
             f"a > {self.rng.randint(0, 3)}", "k = current_setting('app.k', true)::int",
             "CASE current_user WHEN 'alice' THEN k < 3 ELSE k >= 2 END",
+            "k < length(current_user)",
             "EXISTS (SELECT FROM s1.log o WHERE o.k = a) OR k = 1",
             "pg_has_role('carol', 'member') OR a > 2",
             "k > 2" if table == self.read_by_function else "s1.f_read(1) > 0 OR k > 2"])
