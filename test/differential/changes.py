@@ -1,4 +1,6 @@
 """Random changes: of rows, of definitions and rights, of what a session has set."""
+import re
+
 from schema import HASHABLE, ROLES, TYPES
 
 # Two values each: a session that has none of them is at the default.
@@ -35,6 +37,11 @@ FOLDING = ("extra_float_digits", "DateStyle", "IntervalStyle", "TimeZone", "byte
 # Those that don't wait for a reader's transaction, or not all of them.
 UNHINDERED = ("define_tree", "define_tree", "define_triggers", "define_functions", "define_text_search",
               "define_rights", "define_types", "define_storage", "define_names")
+
+
+# What in a statement says that it depends on such definitions.
+MARKS = (("define_functions", "f_|==="), ("define_text_search", "words|stems"), ("define_views", r"\bv\d"),
+         ("define_types", "pair|mood|==="))
 
 
 class Changes:
@@ -185,7 +192,11 @@ class Changes:
     def definition_kinds(cls):
         return [name for name in dir(cls) if name.startswith("define_")]
 
-    def definition(self, unhindered=False):
+    def definition(self, unhindered=False, sql=""):
+        """Preferably one that the statement depends on."""
+        fitting = [kind for kind, mark in MARKS if re.search(mark, sql)]
+        if fitting and self.chance(0.5):
+            return getattr(self, self.rng.choice(fitting))()
         return getattr(self, self.rng.choice(self.unhindered if unhindered else self.kinds))()
 
     def one_of(self, *changes):
@@ -197,7 +208,8 @@ class Changes:
         trees = [one for one in self.schema.base_tables if one.spare]
         if not trees:
             return None, None
-        self.moving = table = self.rng.choice([one for one in self.hot if one in trees] or trees)
+        hot = [one for one in self.hot if one in trees]
+        self.moving = table = self.rng.choice(hot or trees)
         if table.kind == "parent":
             child = f"ALTER TABLE s1.{table.spare}"
             return f"{child} INHERIT s1.{table.name}", f"{child} NO INHERIT s1.{table.name}"

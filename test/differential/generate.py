@@ -22,7 +22,7 @@ DOMAIN_LIKE = re.compile(r"\*|\b[cx]\d")
 class Generator:
     def __init__(self, seed, without=()):
         self.rng = random.Random(seed)
-        self.features = {name: name not in without and self.rng.random() < 0.75 for name in FEATURES}
+        self.features = {name: name not in without and self.rng.random() < 0.85 for name in FEATURES}
         self.shares = {"begin": self.rng.choice([0.04, 0.1, 0.2]), "set": self.rng.choice([0.02, 0.08]),
                        "change": self.rng.choice([0.15, 0.35, 0.6]),
                        "define": self.rng.choice([0.2, 0.5, 0.8]) if self.features["ddl"] else 0}
@@ -101,9 +101,11 @@ class Generator:
     def story(self):
         """What a reader keeps gets old: something changes, others see it, and he asks again."""
         old, other = self.rng.sample(READERS, 2)
-        if {old, other, OWNER} & set(self.open):
-            return
-        join, leave = self.changes.tree() if self.features["ddl"] and self.chance(0.4) else (None, None)
+        for client in [one for one in (old, other, OWNER) if one in self.open]:
+            self.end(client)
+        join, leave = None, None
+        if self.features["ddl"] and self.chance(0.5) and any(one.spare for one in self.changes.hot):
+            join, leave = self.changes.tree()
         if leave:
             self.emit(Step(OWNER, leave, writes=True))
         self.read(old, hot=True)
@@ -118,7 +120,7 @@ class Generator:
             statement = self.changes.setting(local=False)
             self.emit(Step(old, statement))
             self.emit(Step(other, statement))
-        if self.chance(0.25):
+        if self.chance(0.5):
             self.read(old, hot=True)
         if self.chance(0.7):
             self.read(other, hot=True)
@@ -142,11 +144,15 @@ class Generator:
         self.open[client] -= 1
         if self.open[client] > 0:
             return
+        self.end(client)
+
+    def end(self, client):
         del self.open[client]
         if client in WRITERS and self.chance(0.3):
             self.gids += 1
             gid = f"diff_{self.seed}_{self.gids}"
             self.emit(Step(client, f"PREPARE TRANSACTION '{gid}'"))
+            self.read(self.rng.choice(READERS), hot=True)
             self.soon(Step(client, f"{self.rng.choice(['COMMIT', 'COMMIT', 'ROLLBACK'])} PREPARED '{gid}'"), 1, 6)
         else:
             self.emit(Step(client, self.rng.choice(["COMMIT", "COMMIT", "ROLLBACK"])))
@@ -164,7 +170,7 @@ class Generator:
             self.change_rows(client)
 
     def define(self, client, unhindered=False):
-        statement, back = self.changes.definition(unhindered)
+        statement, back = self.changes.definition(unhindered, self.pool[self.hot].sql)
         self.emit(Step(client, statement, writes=True))
         if back:
             self.soon(Step(OWNER, back, writes=True))
