@@ -100,7 +100,7 @@ class Runner:
             self.counts[f"{kind} with an error"] += 1
             self.counts[f"error: {kind}: {answer.sqlstate} {answer.message[:70]}"] += 1
         if verdict and "\n" not in verdict:
-            self.counts[f"{verdict}"] += 1
+            self.counts[verdict] += 1
 
 
 def shorten(runner, difference):
