@@ -222,8 +222,10 @@ check_definition(Oid relid, List *arguments)
 				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
 				 errmsg("table \"%s\" cannot be attached with the key \"%s\": %s",
 						RelationGetRelationName(relation), texts[0], attachment->problem),
-				 !attachment->ambiguous ? 0 :
-				 errhint("The columns of a primary key, or of a unique index that is neither partial nor deferrable and whose columns are NOT NULL, must be in the key.")));
+				 attachment->ambiguous ?
+				 errhint("The columns of a primary key, or of a unique index that is neither partial nor deferrable and whose columns are NOT NULL, must be in the key.") :
+				 attachment->unmappable ?
+				 errhint("Name the other columns in the argument \"columns\", or use the mode \"invalidate\".") : 0));
 	table_close(relation, NoLock);
 	return attachment;
 }

@@ -7,6 +7,7 @@
 #include "postgres.h"
 
 #include "query/relation_facts.h"
+#include "query/type_code.h"
 
 #include "access/genam.h"
 #include "access/htup_details.h"
@@ -130,6 +131,7 @@ bool
 cx_tracked_hashable(Oid type)
 {
 	char		typtype = get_typtype(type);
+	Oid			hash;
 
 	/*
 	 * Whether a container can be hashed depends on what it contains and can change under ALTER TYPE,
@@ -137,7 +139,10 @@ cx_tracked_hashable(Oid type)
 	 */
 	if ((typtype != TYPTYPE_BASE && typtype != TYPTYPE_ENUM) || type_is_array(type))
 		return false;
-	return OidIsValid(lookup_type_cache(type, TYPECACHE_HASH_PROC)->hash_proc);
+
+	/* writers run it in the trigger and readers for a tag, with their own rights */
+	hash = lookup_type_cache(type, TYPECACHE_HASH_PROC)->hash_proc;
+	return OidIsValid(hash) && cx_type_code_trusts(hash);
 }
 
 /* Does this trigger fire on every such event, in every session, unconditionally? */
