@@ -50,9 +50,6 @@ typedef struct cx_attachment
 
 extern void cx_attachment_init(void);
 
-/* The trigger function, InvalidOid when the extension is not installed. */
-extern Oid	cx_attachment_function(void);
-
 /*
  * The attachment that a trigger of the relation stands for; an error if its arguments are none that
  * attach() makes.  Valid until the relation changes and it is asked for again, or the end of the
