@@ -15,6 +15,7 @@
 
 #include "api/application.h"
 
+#include "base/printable.h"
 #include "base/settings.h"
 #include "base/shmem.h"
 #include "query/json_codec.h"
@@ -305,9 +306,7 @@ cx_application_quote(const char *said)
 {
 	char	   *copy = pnstrdup(said, LONGEST_QUOTE);
 
-	for (char *c = copy; *c != '\0'; c++)
-		if (*c < ' ' || *c > '~')
-			*c = '?';
+	cx_printable(copy);
 	return copy;
 }
 

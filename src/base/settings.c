@@ -63,6 +63,7 @@ assign_mode(int newval, void *extra)
 }
 
 #define MIN_LOCAL_MEMORY 1024
+#define MAX_SHOWN_URL 4096
 
 static bool
 check_local_memory(int *newval, void **extra, GucSource source)
@@ -104,6 +105,24 @@ check_redis_url(char **newval, void **extra, GucSource source)
 	GUC_check_errhint("Write redis://[[user]:password@]host[:port][/db] or unix:///path[?db=n], with "
 					  "\":\", \"/\", \"?\" and \"@\" in user and password percent-encoded.");
 	return false;
+}
+
+/*
+ * SHOW and current_setting(), which roles with pg_read_all_settings (pg_monitor) may use too, get stars
+ * for the password.  pg_settings would tell it in reset_val and boot_val, so it leaves the setting out.
+ */
+static const char *
+show_redis_url(void)
+{
+	static char shown[MAX_SHOWN_URL];
+	size_t		from;
+	size_t		length;
+
+	if (!cx_redis_url_find_password(cx_redis_url, &from, &length))
+		return cx_redis_url;
+	snprintf(shown, sizeof(shown), "%.*s***%s", (int) from, cx_redis_url,
+			 cx_redis_url + from + length);
+	return shown;
 }
 
 void
@@ -175,8 +194,9 @@ cx_settings_init(void)
 	DefineCustomStringVariable("cache_ext.redis_url",
 							   "Where Redis is: redis://, rediss:// or unix:// URL; empty for none.",
 							   NULL,
-							   &cx_redis_url, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY,
-							   check_redis_url, NULL, NULL);
+							   &cx_redis_url, "", PGC_SIGHUP,
+							   GUC_SUPERUSER_ONLY | GUC_NO_SHOW_ALL,
+							   check_redis_url, NULL, show_redis_url);
 	DefineCustomIntVariable("cache_ext.ttl",
 							"Time after which a cached result expires.",
 							"Results are exact without it; it bounds what unused entries occupy.",

@@ -12,6 +12,7 @@
  */
 #include "postgres.h"
 
+#include "base/printable.h"
 #include "core/era.h"
 #include "core/fence.h"
 #include "core/scan.h"
@@ -20,8 +21,12 @@
 #include "utils/memutils.h"
 
 static void
-fail(const char *detail)
+fail(const char *said)
 {
+	char		detail[256];
+
+	strlcpy(detail, said, sizeof(detail));
+	cx_printable(detail);
 	ereport(ERROR,
 			(errcode(ERRCODE_CONNECTION_FAILURE),
 			 errmsg("could not keep readers of Redis from rows that this transaction has changed"),
