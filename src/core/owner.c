@@ -84,7 +84,8 @@ static owner_state *state = NULL;
 
 /*
  * ARGV: own name, previous name, generation, generation to begin with, whom to take the mark from
- * (nobody, dead, any), for how long it is to count, description.
+ * (nobody, dead, any), for how long it is to count, description.  A Redis without memory keeps the mark
+ * as it is; nobody can take it then, and the owner still has rows to remove.
  */
 cx_script cx_owner_claim = {
 	"local mark = redis.pcall('GET', KEYS[1])\n"
@@ -107,7 +108,9 @@ cx_script cx_owner_claim = {
 	"end\n"
 	"local done = redis.pcall('SET', KEYS[1], string.format('%s %.0f %.0f %s', ARGV[1], generation,\n"
 	"  now + ARGV[6], ARGV[7]))\n"
-	"if done.err then return done end\n"
+	"if done.err and not (verdict == 'kept' and string.find(done.err, 'OOM', 1, true)) then\n"
+	"  return done\n"
+	"end\n"
 	"return {verdict, generation, ''}\n"
 };
 
