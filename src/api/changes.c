@@ -1,0 +1,328 @@
+/*
+ * api/changes.c
+ *		What DDL changes: from an object of a catalog to the marks that its change needs.
+ *
+ * Invariants:
+ * 1. What changes how one relation is read marks D of it, and of the root of its partition tree: a
+ *    reader of a partition names the root.
+ * 2. What could change the result of any query marks G; what belongs to the whole server (roles,
+ *    databases) marks the global clock.  A class of objects that is not listed below marks G.
+ * 3. A new relation marks D of no relation (base/tag.h); its row type, toast table and indexes
+ *    mark nothing.  Temporary relations don't count.
+ * 4. Objects are read with SnapshotSelf: the hooks are called before the command is over.
+ * 5. What changes how a relation is read may change what its rows are as entities, or what they are
+ *	  called: all keys of its attachments go.  Values of a type that changes may be in any row.
+ */
+#include "postgres.h"
+
+#include "api/attachment.h"
+#include "api/changes.h"
+#include "api/track.h"
+#include "core/dirty.h"
+#include "query/relation_facts.h"
+#include "query/tracked.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/catalog.h"
+#include "catalog/indexing.h"
+#include "catalog/objectaccess.h"
+#include "catalog/pg_attrdef.h"
+#include "catalog/pg_auth_members.h"
+#include "catalog/pg_authid.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_database.h"
+#include "catalog/pg_db_role_setting.h"
+#include "catalog/pg_default_acl.h"
+#include "catalog/pg_event_trigger.h"
+#include "catalog/pg_foreign_data_wrapper.h"
+#include "catalog/pg_foreign_server.h"
+#include "catalog/pg_foreign_table.h"
+#include "catalog/pg_index.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_largeobject.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_parameter_acl.h"
+#include "catalog/pg_policy.h"
+#include "catalog/pg_publication.h"
+#include "catalog/pg_publication_namespace.h"
+#include "catalog/pg_publication_rel.h"
+#include "catalog/pg_rewrite.h"
+#include "catalog/pg_statistic_ext.h"
+#include "catalog/pg_subscription.h"
+#include "catalog/pg_tablespace.h"
+#include "catalog/pg_trigger.h"
+#include "catalog/pg_type.h"
+#include "catalog/pg_user_mapping.h"
+#include "utils/fmgroids.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+/* Relations that became partitions in this transaction and were not looked at yet. */
+static List *new_partitions = NIL;
+
+void
+cx_changes_mark_relation(Oid relation)
+{
+	Oid			root = cx_tracked_root(relation);
+
+	cx_dirty_mark_definition(relation);
+	if (root != relation)
+		cx_dirty_mark_definition(root);
+	cx_attachment_sweep(relation);
+}
+
+/* A copy of a catalog row by its OID, or NULL. */
+static HeapTuple
+catalog_row(Oid catalog, Oid index, Oid object)
+{
+	Relation	relation = table_open(catalog, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	/* "oid" is the first column of every catalog that has one */
+	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(object));
+	scan = systable_beginscan(relation, index, true, SnapshotSelf, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		tuple = heap_copytuple(tuple);
+	systable_endscan(scan);
+	table_close(relation, AccessShareLock);
+	return tuple;
+}
+
+/*
+ * Whoever reads a table reads its children, and finds out which these are each time: when they become
+ * fewer or more, that is a change of the parent.
+ */
+static void
+mark_parents(Oid relation)
+{
+	List	   *parents = cx_relation_parents(relation);
+	ListCell   *lc;
+
+	foreach(lc, parents)
+		cx_changes_mark_relation(lfirst_oid(lc));
+	list_free(parents);
+}
+
+static void
+relation_changed(ObjectAccessType access, Oid relation, int column, void *arg)
+{
+	HeapTuple	tuple = catalog_row(RelationRelationId, ClassOidIndexId, relation);
+	Form_pg_class form;
+
+	if (!HeapTupleIsValid(tuple))
+	{
+		cx_dirty_mark_definition(relation);
+		cx_dirty_mark_database();
+		return;
+	}
+	form = (Form_pg_class) GETSTRUCT(tuple);
+	switch (form->relkind)
+	{
+		case RELKIND_INDEX:
+		case RELKIND_PARTITIONED_INDEX:
+		case RELKIND_TOASTVALUE:
+			break;
+		case RELKIND_COMPOSITE_TYPE:
+			cx_dirty_mark_database();
+			if (access == OAT_POST_ALTER)
+				cx_attachment_sweep_database();
+			break;
+		default:
+			if (form->relpersistence == RELPERSISTENCE_TEMP)
+				break;
+			if (access != OAT_POST_CREATE || column != 0)
+			{
+				cx_changes_mark_relation(relation);
+				if (access == OAT_DROP && column == 0)
+					mark_parents(relation);
+			}
+			else if (!((ObjectAccessPostCreate *) arg)->is_internal)
+				cx_dirty_mark_definition(InvalidOid);
+			break;
+	}
+	heap_freetuple(tuple);
+}
+
+/*
+ * A relation's row type changes with it, and arrays are what their elements are.  A composite type
+ * of its own comes as a relation.
+ */
+static void
+type_changed(ObjectAccessType access, Oid type)
+{
+	HeapTuple	tuple = catalog_row(TypeRelationId, TypeOidIndexId, type);
+
+	if (HeapTupleIsValid(tuple))
+	{
+		Form_pg_type form = (Form_pg_type) GETSTRUCT(tuple);
+		bool		counts = form->typtype != TYPTYPE_COMPOSITE && !IsTrueArrayType(form);
+
+		heap_freetuple(tuple);
+		if (!counts)
+			return;
+	}
+	cx_dirty_mark_database();
+	if (access == OAT_POST_ALTER)
+		cx_attachment_sweep_database();
+}
+
+static void
+namespace_changed(Oid namespace)
+{
+	HeapTuple	tuple = catalog_row(NamespaceRelationId, NamespaceOidIndexId, namespace);
+
+	if (HeapTupleIsValid(tuple))
+	{
+		const char *name = NameStr(((Form_pg_namespace) GETSTRUCT(tuple))->nspname);
+		bool		temporary = strncmp(name, "pg_temp_", 8) == 0 ||
+			strncmp(name, "pg_toast_temp_", 14) == 0;
+
+		heap_freetuple(tuple);
+		if (temporary)
+			return;
+	}
+	cx_dirty_mark_database();
+}
+
+/* An object that belongs to a relation: a policy, a rule, a trigger, a constraint. */
+static void
+part_changed(Oid catalog, Oid object)
+{
+	HeapTuple	tuple = NULL;
+	Oid			relation = InvalidOid;
+
+	switch (catalog)
+	{
+		case PolicyRelationId:
+			tuple = catalog_row(catalog, PolicyOidIndexId, object);
+			if (HeapTupleIsValid(tuple))
+				relation = ((Form_pg_policy) GETSTRUCT(tuple))->polrelid;
+			break;
+		case RewriteRelationId:
+			tuple = catalog_row(catalog, RewriteOidIndexId, object);
+			if (HeapTupleIsValid(tuple))
+				relation = ((Form_pg_rewrite) GETSTRUCT(tuple))->ev_class;
+			break;
+		case TriggerRelationId:
+			tuple = catalog_row(catalog, TriggerOidIndexId, object);
+			if (HeapTupleIsValid(tuple))
+				relation = ((Form_pg_trigger) GETSTRUCT(tuple))->tgrelid;
+			break;
+		case ConstraintRelationId:
+			tuple = catalog_row(catalog, ConstraintOidIndexId, object);
+			if (HeapTupleIsValid(tuple))
+				relation = ((Form_pg_constraint) GETSTRUCT(tuple))->conrelid;
+			break;
+	}
+	if (HeapTupleIsValid(tuple))
+		heap_freetuple(tuple);
+
+	if (OidIsValid(relation))
+		relation_changed(OAT_POST_ALTER, relation, 0, NULL);
+	else
+		cx_dirty_mark_database();	/* of a domain, or not to be found */
+}
+
+/* pg_inherits: child was attached to parent, or detached from it. */
+static void
+inheritance_changed(Oid child, Oid parent)
+{
+	MemoryContext old;
+
+	relation_changed(OAT_POST_ALTER, child, 0, NULL);
+	if (!OidIsValid(parent))
+	{
+		cx_dirty_mark_database();
+		return;
+	}
+	relation_changed(OAT_POST_ALTER, parent, 0, NULL);
+
+	old = MemoryContextSwitchTo(TopTransactionContext);
+	new_partitions = list_append_unique_oid(new_partitions, child);
+	MemoryContextSwitchTo(old);
+}
+
+void
+cx_changes_object(ObjectAccessType access, Oid class, Oid object, int column, void *arg)
+{
+	switch (class)
+	{
+		case RelationRelationId:
+			relation_changed(access, object, column, arg);
+			break;
+		case InheritsRelationId:
+			inheritance_changed(object, access == OAT_POST_ALTER && arg != NULL ?
+								((ObjectAccessPostAlter *) arg)->auxiliary_id : InvalidOid);
+			break;
+		case PolicyRelationId:
+		case RewriteRelationId:
+		case TriggerRelationId:
+		case ConstraintRelationId:
+			part_changed(class, object);
+			break;
+		case TypeRelationId:
+			type_changed(access, object);
+			break;
+		case NamespaceRelationId:
+			namespace_changed(object);
+			break;
+		case AuthIdRelationId:
+		case AuthMemRelationId:
+			cx_dirty_mark_global();
+			break;
+		case DatabaseRelationId:
+			if (access != OAT_DROP) /* a new one may have the OID of one that was dropped */
+				cx_dirty_mark_global();
+			break;
+
+			/* these can't change a result that may be cached */
+		case AttrDefaultRelationId:
+		case DbRoleSettingRelationId:
+		case DefaultAclRelationId:
+		case EventTriggerRelationId:
+		case ForeignDataWrapperRelationId:
+		case ForeignServerRelationId:
+		case ForeignTableRelationId:
+		case IndexRelationId:
+		case LargeObjectRelationId:
+		case ParameterAclRelationId:
+		case PublicationNamespaceRelationId:
+		case PublicationRelationId:
+		case PublicationRelRelationId:
+		case StatisticExtRelationId:
+		case SubscriptionRelationId:
+		case TableSpaceRelationId:
+		case UserMappingRelationId:
+			break;
+		default:
+			cx_dirty_mark_database();
+			break;
+	}
+}
+
+void
+cx_changes_track_partitions(void)
+{
+	if (new_partitions == NIL)
+		return;
+	CommandCounterIncrement();
+	while (new_partitions != NIL)
+	{
+		Oid			relation = linitial_oid(new_partitions);
+
+		new_partitions = list_delete_first(new_partitions);
+		cx_track_new_partition(relation);
+	}
+}
+
+void
+cx_changes_forget(void)
+{
+	new_partitions = NIL;		/* its memory goes with the transaction */
+}
