@@ -2,38 +2,34 @@
  * api/changes.c
  *		What DDL changes: from an object of a catalog to the marks that its change needs.
  *
+ * Relations and their parts are here, all else is in api/object_changes.c.
+ *
  * Invariants:
  * 1. What changes how one relation is read marks D of it, and of the root of its partition tree: a
  *    reader of a partition names the root.
- * 2. What could change the result of any query marks G; what belongs to the whole server (roles,
- *    databases) marks the global clock.  A class of objects that is not listed below marks G.
- * 3. A new relation marks D of no relation (base/tag.h); its row type, toast table and indexes
+ * 2. A new relation marks D of no relation (base/tag.h); its row type, toast table and indexes
  *    mark nothing.  Temporary relations don't count.
- * 4. Objects are read with SnapshotSelf: the hooks are called before the command is over.
- * 5. What changes how a relation is read may change what its rows are as entities, or what they are
- *	  called: all keys of its attachments go.  Values of a type that changes may be in any row.
+ * 3. Objects are read with SnapshotSelf: the hooks are called before the command is over.
+ * 4. What changes how a relation is read may change what its rows are as entities, or what they are
+ *	  called: all keys of its attachments go.
  */
 #include "postgres.h"
 
 #include "api/attachment.h"
 #include "api/changes.h"
+#include "api/object_changes.h"
 #include "api/track.h"
 #include "core/dirty.h"
 #include "query/relation_facts.h"
 #include "query/tracked.h"
 
-#include "access/genam.h"
 #include "access/htup_details.h"
-#include "access/table.h"
 #include "access/xact.h"
 #include "catalog/catalog.h"
 #include "catalog/indexing.h"
 #include "catalog/objectaccess.h"
 #include "catalog/pg_attrdef.h"
-#include "catalog/pg_auth_members.h"
-#include "catalog/pg_authid.h"
 #include "catalog/pg_constraint.h"
-#include "catalog/pg_database.h"
 #include "catalog/pg_db_role_setting.h"
 #include "catalog/pg_default_acl.h"
 #include "catalog/pg_event_trigger.h"
@@ -43,7 +39,6 @@
 #include "catalog/pg_index.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_largeobject.h"
-#include "catalog/pg_namespace.h"
 #include "catalog/pg_parameter_acl.h"
 #include "catalog/pg_policy.h"
 #include "catalog/pg_publication.h"
@@ -56,9 +51,7 @@
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "catalog/pg_user_mapping.h"
-#include "utils/fmgroids.h"
 #include "utils/memutils.h"
-#include "utils/snapmgr.h"
 
 /* Relations that became partitions in this transaction and were not looked at yet. */
 static List *new_partitions = NIL;
@@ -72,26 +65,6 @@ cx_changes_mark_relation(Oid relation)
 	if (root != relation)
 		cx_dirty_mark_definition(root);
 	cx_attachment_sweep(relation);
-}
-
-/* A copy of a catalog row by its OID, or NULL. */
-static HeapTuple
-catalog_row(Oid catalog, Oid index, Oid object)
-{
-	Relation	relation = table_open(catalog, AccessShareLock);
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-
-	/* "oid" is the first column of every catalog that has one */
-	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(object));
-	scan = systable_beginscan(relation, index, true, SnapshotSelf, 1, &key);
-	tuple = systable_getnext(scan);
-	if (HeapTupleIsValid(tuple))
-		tuple = heap_copytuple(tuple);
-	systable_endscan(scan);
-	table_close(relation, AccessShareLock);
-	return tuple;
 }
 
 /*
@@ -112,7 +85,7 @@ mark_parents(Oid relation)
 static void
 relation_changed(ObjectAccessType access, Oid relation, int column, void *arg)
 {
-	HeapTuple	tuple = catalog_row(RelationRelationId, ClassOidIndexId, relation);
+	HeapTuple	tuple = cx_object_changes_row(RelationRelationId, ClassOidIndexId, relation);
 	Form_pg_class form;
 
 	if (!HeapTupleIsValid(tuple))
@@ -129,9 +102,7 @@ relation_changed(ObjectAccessType access, Oid relation, int column, void *arg)
 		case RELKIND_TOASTVALUE:
 			break;
 		case RELKIND_COMPOSITE_TYPE:
-			cx_dirty_mark_database();
-			if (access == OAT_POST_ALTER)
-				cx_attachment_sweep_database();
+			cx_object_changes_composite(access, form->reltype, form->relnamespace);
 			break;
 		default:
 			if (form->relpersistence == RELPERSISTENCE_TEMP)
@@ -150,45 +121,8 @@ relation_changed(ObjectAccessType access, Oid relation, int column, void *arg)
 }
 
 /*
- * A relation's row type changes with it, and arrays are what their elements are.  A composite type
- * of its own comes as a relation.
+ * Parts of relations
  */
-static void
-type_changed(ObjectAccessType access, Oid type)
-{
-	HeapTuple	tuple = catalog_row(TypeRelationId, TypeOidIndexId, type);
-
-	if (HeapTupleIsValid(tuple))
-	{
-		Form_pg_type form = (Form_pg_type) GETSTRUCT(tuple);
-		bool		counts = form->typtype != TYPTYPE_COMPOSITE && !IsTrueArrayType(form);
-
-		heap_freetuple(tuple);
-		if (!counts)
-			return;
-	}
-	cx_dirty_mark_database();
-	if (access == OAT_POST_ALTER)
-		cx_attachment_sweep_database();
-}
-
-static void
-namespace_changed(Oid namespace)
-{
-	HeapTuple	tuple = catalog_row(NamespaceRelationId, NamespaceOidIndexId, namespace);
-
-	if (HeapTupleIsValid(tuple))
-	{
-		const char *name = NameStr(((Form_pg_namespace) GETSTRUCT(tuple))->nspname);
-		bool		temporary = strncmp(name, "pg_temp_", 8) == 0 ||
-			strncmp(name, "pg_toast_temp_", 14) == 0;
-
-		heap_freetuple(tuple);
-		if (temporary)
-			return;
-	}
-	cx_dirty_mark_database();
-}
 
 /* An object that belongs to a relation: a policy, a rule, a trigger, a constraint. */
 static void
@@ -196,28 +130,32 @@ part_changed(Oid catalog, Oid object)
 {
 	HeapTuple	tuple = NULL;
 	Oid			relation = InvalidOid;
+	Oid			type = InvalidOid;
 
 	switch (catalog)
 	{
 		case PolicyRelationId:
-			tuple = catalog_row(catalog, PolicyOidIndexId, object);
+			tuple = cx_object_changes_row(catalog, PolicyOidIndexId, object);
 			if (HeapTupleIsValid(tuple))
 				relation = ((Form_pg_policy) GETSTRUCT(tuple))->polrelid;
 			break;
 		case RewriteRelationId:
-			tuple = catalog_row(catalog, RewriteOidIndexId, object);
+			tuple = cx_object_changes_row(catalog, RewriteOidIndexId, object);
 			if (HeapTupleIsValid(tuple))
 				relation = ((Form_pg_rewrite) GETSTRUCT(tuple))->ev_class;
 			break;
 		case TriggerRelationId:
-			tuple = catalog_row(catalog, TriggerOidIndexId, object);
+			tuple = cx_object_changes_row(catalog, TriggerOidIndexId, object);
 			if (HeapTupleIsValid(tuple))
 				relation = ((Form_pg_trigger) GETSTRUCT(tuple))->tgrelid;
 			break;
 		case ConstraintRelationId:
-			tuple = catalog_row(catalog, ConstraintOidIndexId, object);
+			tuple = cx_object_changes_row(catalog, ConstraintOidIndexId, object);
 			if (HeapTupleIsValid(tuple))
+			{
 				relation = ((Form_pg_constraint) GETSTRUCT(tuple))->conrelid;
+				type = ((Form_pg_constraint) GETSTRUCT(tuple))->contypid;
+			}
 			break;
 	}
 	if (HeapTupleIsValid(tuple))
@@ -225,8 +163,10 @@ part_changed(Oid catalog, Oid object)
 
 	if (OidIsValid(relation))
 		relation_changed(OAT_POST_ALTER, relation, 0, NULL);
+	else if (OidIsValid(type))
+		cx_object_changes(OAT_POST_ALTER, TypeRelationId, type);
 	else
-		cx_dirty_mark_database();	/* of a domain, or not to be found */
+		cx_dirty_mark_database();	/* not to be found */
 }
 
 /* pg_inherits: child was attached to parent, or detached from it. */
@@ -266,21 +206,6 @@ cx_changes_object(ObjectAccessType access, Oid class, Oid object, int column, vo
 		case ConstraintRelationId:
 			part_changed(class, object);
 			break;
-		case TypeRelationId:
-			type_changed(access, object);
-			break;
-		case NamespaceRelationId:
-			namespace_changed(object);
-			break;
-		case AuthIdRelationId:
-		case AuthMemRelationId:
-			cx_dirty_mark_global();
-			break;
-		case DatabaseRelationId:
-			if (access != OAT_DROP) /* a new one may have the OID of one that was dropped */
-				cx_dirty_mark_global();
-			break;
-
 			/* these can't change a result that may be cached */
 		case AttrDefaultRelationId:
 		case DbRoleSettingRelationId:
@@ -301,7 +226,7 @@ cx_changes_object(ObjectAccessType access, Oid class, Oid object, int column, vo
 		case UserMappingRelationId:
 			break;
 		default:
-			cx_dirty_mark_database();
+			cx_object_changes(access, class, object);
 			break;
 	}
 }

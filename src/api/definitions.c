@@ -29,6 +29,7 @@
 #include "parser/parsetree.h"
 #include "pgstat.h"
 #include "tcop/utility.h"
+#include "utils/lsyscache.h"
 
 static object_access_hook_type prev_object_access_hook = NULL;
 static ProcessUtility_hook_type prev_ProcessUtility_hook = NULL;
@@ -110,6 +111,12 @@ run_transaction_command(const utility_call *call)
 			run(call);
 			break;
 		case TRANS_STMT_COMMIT_PREPARED:
+			if (call->context != PROCESS_UTILITY_TOPLEVEL || IsTransactionBlock() ||
+				IsSubTransaction())
+			{
+				run(call);		/* fails */
+				break;
+			}
 			cx_prepared_begin_commit(command->gid);
 			PG_TRY();
 			{
@@ -182,6 +189,46 @@ before_alter_table(AlterTableStmt *statement)
 	return InvalidOid;
 }
 
+/*
+ * GRANT and REVOKE on an object have no hook.  Rights on relations and functions are asked for at each
+ * hit; what is left are those that opaque functions need.  Only DDL asks for rights on types and
+ * languages.
+ */
+static void
+before_grant(GrantStmt *statement)
+{
+	ListCell   *lc;
+	bool		counts = statement->objtype != OBJECT_TYPE && statement->objtype != OBJECT_DOMAIN &&
+		statement->objtype != OBJECT_LANGUAGE && statement->objtype != OBJECT_TABLESPACE;
+
+	if (statement->objtype == OBJECT_TABLE && statement->targtype == ACL_TARGET_OBJECT)
+	{
+		counts = false;
+		foreach(lc, statement->objects)
+		{
+			Oid			relation = RangeVarGetRelid(lfirst_node(RangeVar, lc), NoLock, true);
+
+			counts |= get_rel_persistence(relation) != RELPERSISTENCE_TEMP;
+		}
+	}
+	if (counts)
+		cx_dirty_mark_definition(InvalidOid);
+}
+
+/* ALTER GROUP ... ADD USER. */
+static bool
+changes_members(const AlterRoleStmt *statement)
+{
+	ListCell   *lc;
+
+	foreach(lc, statement->options)
+	{
+		if (strcmp(lfirst_node(DefElem, lc)->defname, "rolemembers") == 0)
+			return true;
+	}
+	return false;
+}
+
 static void
 run_definition(const utility_call *call)
 {
@@ -191,12 +238,17 @@ run_definition(const utility_call *call)
 	switch (nodeTag(command))
 	{
 		case T_GrantStmt:
-		case T_ReassignOwnedStmt:
-		case T_DropOwnedStmt:
-			cx_dirty_mark_database();
+			before_grant((GrantStmt *) command);
+			break;
+		case T_DropOwnedStmt:	/* revokes, and the hook is told of what it drops */
+			cx_dirty_mark_definition(InvalidOid);
 			break;
 		case T_GrantRoleStmt:
-			cx_dirty_mark_global();
+			cx_dirty_mark_role(InvalidOid);
+			break;
+		case T_AlterRoleStmt:
+			if (changes_members((AlterRoleStmt *) command))
+				cx_dirty_mark_role(InvalidOid);
 			break;
 		case T_DropdbStmt:
 			cx_attachment_sweep_other_database(((DropdbStmt *) command)->dbname);

@@ -23,10 +23,14 @@ extern void cx_dirty_mark_table(Oid table, bool retractable);
 /* K: a row with this value was there or is there now.  Collapses into D past max_dirty_keys. */
 extern void cx_dirty_mark_key(Oid table, AttrNumber column, uint32 value_hash);
 
-/* D, G (a relation of InvalidOid: see base/tag.h) and the global slot (roles: all databases). */
+/* D, O, R (InvalidOid: see base/tag.h), G. */
 extern void cx_dirty_mark_definition(Oid relation);
+extern void cx_dirty_mark_object(Oid catalog, Oid object);
+extern void cx_dirty_mark_role(Oid role);
 extern void cx_dirty_mark_database(void);
-extern void cx_dirty_mark_global(void);
+
+/* G of a database that is being created: it may have the OID of one that was dropped. */
+extern void cx_dirty_mark_new_database(Oid database);
 
 /* Did this transaction change anything; what an entry with this tag depends on (rule 6)? */
 extern bool cx_dirty_any(void);

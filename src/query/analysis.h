@@ -44,6 +44,12 @@ extern bool cx_relations_add_row_types(cx_analysis *analysis, Oid type);
 extern bool cx_relations_copy(Oid relation, cx_tracked *copy);
 
 /*
+ * objects.c: adds O of a function, type, operator, collation or language that the result depends on;
+ * nothing for InvalidOid and for what is built in.  Refuses what is temporary.
+ */
+extern bool cx_objects_add(cx_analysis *analysis, Oid catalog, Oid object);
+
+/*
  * functions.c: a call of a function, with the expressions of its arguments, its type in this call
  * and, for one that returns RECORD in FROM, the types of the columns that its caller lists.
  */

@@ -14,6 +14,8 @@
 
 #include "access/transam.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_collation.h"
+#include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
@@ -32,17 +34,25 @@ refuse_part(cx_analysis *analysis, const char *what)
 static bool
 review_operator(cx_analysis *analysis, Oid operator, List *arguments, Oid result_type)
 {
-	return cx_functions_review_call(analysis, get_opcode(operator), arguments, result_type, NIL);
+	return cx_objects_add(analysis, OperatorRelationId, operator) &&
+		cx_functions_review_call(analysis, get_opcode(operator), arguments, result_type, NIL);
+}
+
+/* One that PostgreSQL picks, for sorting, say. */
+static bool
+review_support_operator(cx_analysis *analysis, Oid operator)
+{
+	return !OidIsValid(operator) ||
+		(cx_objects_add(analysis, OperatorRelationId, operator) &&
+		 cx_functions_review_support(analysis, get_opcode(operator)));
 }
 
 /* ORDER BY, GROUP BY and DISTINCT call the functions of an operator class. */
 static bool
 review_sort_group(cx_analysis *analysis, const SortGroupClause *clause)
 {
-	return (!OidIsValid(clause->eqop) ||
-			cx_functions_review_support(analysis, get_opcode(clause->eqop))) &&
-		(!OidIsValid(clause->sortop) ||
-		 cx_functions_review_support(analysis, get_opcode(clause->sortop)));
+	return review_support_operator(analysis, clause->eqop) &&
+		review_support_operator(analysis, clause->sortop);
 }
 
 static bool
@@ -303,7 +313,7 @@ review_expression(cx_analysis *analysis, Node *node)
 		case T_RowCompareExpr:
 			foreach(cell, ((RowCompareExpr *) node)->opnos)
 			{
-				if (!cx_functions_review_support(analysis, get_opcode(lfirst_oid(cell))))
+				if (!review_support_operator(analysis, lfirst_oid(cell)))
 					return false;
 			}
 			return true;
@@ -434,8 +444,7 @@ walk(Node *node, void *context)
 			return expression_tree_walker(node, walk, context);
 
 		case T_CTECycleClause:
-			if (!cx_functions_review_support(analysis,
-											 get_opcode(((CTECycleClause *) node)->cycle_mark_neop)))
+			if (!review_support_operator(analysis, ((CTECycleClause *) node)->cycle_mark_neop))
 				return true;
 			return expression_tree_walker(node, walk, context);
 
@@ -455,7 +464,9 @@ walk(Node *node, void *context)
 
 		default:
 			if (!review_expression(analysis, node) ||
-				!cx_relations_add_row_types(analysis, exprType(node)))
+				!cx_relations_add_row_types(analysis, exprType(node)) ||
+				!cx_objects_add(analysis, CollationRelationId, exprCollation(node)) ||
+				!cx_objects_add(analysis, CollationRelationId, exprInputCollation(node)))
 				return true;
 			return expression_tree_walker(node, walk, context);
 	}

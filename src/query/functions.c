@@ -18,9 +18,12 @@
 #include "access/htup_details.h"
 #include "access/transam.h"
 #include "catalog/pg_aggregate.h"
+#include "catalog/pg_conversion.h"
 #include "catalog/pg_language.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
+#include "catalog/pg_ts_config.h"
+#include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "utils/array.h"
@@ -58,6 +61,49 @@ sets_search_path(HeapTuple tuple)
 }
 
 /*
+ * What text search functions do is defined by configurations, dictionaries, parsers and templates, which
+ * refer to each other: one tag for all of them.  Is a built-in function one of these?
+ */
+static bool
+uses_text_search(Form_pg_proc form)
+{
+	if (form->provolatile == PROVOLATILE_STABLE && form->pronamespace == PG_CATALOG_NAMESPACE &&
+		cx_reviewed_find(form) == CX_REVIEWED_TEXT_SEARCH)
+		return true;
+	for (int i = 0; i < form->pronargs; i++)
+	{
+		if (form->proargtypes.values[i] == REGCONFIGOID ||
+			form->proargtypes.values[i] == REGDICTIONARYOID)
+			return true;
+	}
+	return false;
+}
+
+static void
+add_text_search(cx_analysis *analysis)
+{
+	cx_tags_add(analysis->statement, CX_TAG_OBJECT, InvalidOid, 0, TSConfigRelationId);
+}
+
+/* LANGUAGE internal: another name of a built-in function, with any signature. */
+static bool
+is_alias_of_text_search(HeapTuple alias)
+{
+	bool		isnull;
+	Datum		source = SysCacheGetAttr(PROCOID, alias, Anum_pg_proc_prosrc, &isnull);
+	Oid			function = fmgr_internal_function(TextDatumGetCString(source));
+	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	bool		result = true;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		result = uses_text_search((Form_pg_proc) GETSTRUCT(tuple));
+		ReleaseSysCache(tuple);
+	}
+	return result;
+}
+
+/*
  * What a body nobody looked into can depend on besides its arguments.
  */
 static void
@@ -67,13 +113,16 @@ add_opaque_body(cx_analysis *analysis, HeapTuple tuple)
 	Form_pg_proc form = (Form_pg_proc) GETSTRUCT(tuple);
 
 	/*
-	 * A name in the body may be looked up at each call: search_path decides, a new relation may
+	 * A name in the body may be looked up at each call: search_path decides, a new object may
 	 * shadow the old one, and temporary ones come before all others even if it sets search_path.
+	 * What the names stand for may change, and so may the rights of those the body runs as: every
+	 * change marks the tag of all names, or that of all roles.
 	 */
 	if (!sets_search_path(tuple))
 		statement->needs_search_path = true;
 	statement->resolves_names = true;
 	cx_tags_add(statement, CX_TAG_DEFINITION, InvalidOid, 0, 0);
+	cx_tags_add(statement, CX_TAG_ROLE, InvalidOid, 0, 0);
 
 	/*
 	 * Statements in the body run with the rights of the caller, which nobody checks on a hit: let
@@ -129,6 +178,8 @@ review_built_in(cx_analysis *analysis, Form_pg_proc form, List *arguments, Oid r
 	cx_reviewed review;
 	ListCell   *cell;
 
+	if (uses_text_search(form))
+		add_text_search(analysis);
 	if (form->provolatile == PROVOLATILE_IMMUTABLE)
 		return true;
 
@@ -158,6 +209,7 @@ review_built_in(cx_analysis *analysis, Form_pg_proc form, List *arguments, Oid r
 			return true;
 		case CX_REVIEWED_SEARCH_PATH:
 			analysis->statement->needs_search_path = true;
+			cx_tags_add(analysis->statement, CX_TAG_OBJECT, InvalidOid, 0, ConversionRelationId);
 			return true;
 		case CX_REVIEWED_SETTING:
 			return review_setting(analysis, arguments);
@@ -261,6 +313,10 @@ review_function(cx_analysis *analysis, Oid function, bool called, List *argument
 	if (form->provolatile == PROVOLATILE_VOLATILE)
 		fine = cx_analysis_refuse(analysis, "function %s is VOLATILE",
 								  format_procedure(function));
+	else if (!cx_objects_add(analysis, ProcedureRelationId, function) ||
+			 !cx_objects_add(analysis, ProcedureRelationId, form->prosupport) ||
+			 !cx_objects_add(analysis, LanguageRelationId, form->prolang))
+		fine = false;
 	else if (built_in)
 		fine = review_built_in(analysis, form, arguments, result_type, column_types);
 	else if (form->prokind == PROKIND_AGGREGATE)
@@ -269,6 +325,8 @@ review_function(cx_analysis *analysis, Oid function, bool called, List *argument
 	{
 		if (form->prolang != INTERNALlanguageId)
 			add_opaque_body(analysis, tuple);
+		else if (is_alias_of_text_search(tuple))
+			add_text_search(analysis);
 		fine = form->provolatile == PROVOLATILE_IMMUTABLE || review_allowed(analysis, form);
 	}
 

@@ -52,7 +52,7 @@ extern void cx_statement_parse_key(StringInfo out);
 
 /*
  * The tags with their values for these parameters, palloc'd in CurrentMemoryContext.  Always holds
- * G and a D for every relation.  Never fails: a value that can't be hashed makes the tag T.
+ * G, a D for every relation and an O for every object that is not built in.  Never fails: a value that can't be hashed makes the tag T.
  */
 extern int	cx_statement_tags(const cx_statement *statement, ParamListInfo params, cx_tag **tags);
 

@@ -12,6 +12,7 @@
 #include "query/private.h"
 
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -322,8 +323,22 @@ cx_statement_tags(const cx_statement *statement, ParamListInfo params, cx_tag **
 {
 	int			count = statement->tag_count;
 
-	*tags = palloc(sizeof(cx_tag) * (count + statement->pin_count * CX_MAX_KEY_VALUES));
+	*tags = palloc(sizeof(cx_tag) * (count + statement->pin_count * CX_MAX_KEY_VALUES + 2));
 	memcpy(*tags, statement->tags, sizeof(cx_tag) * count);
+
+	/* the key has the OID: a role may get another name, or its OID be another's after it was dropped */
+	if (statement->needs_user)
+	{
+		cx_tag		tag = {CX_TAG_ROLE, GetUserId()};
+
+		(*tags)[count++] = tag;
+	}
+	if (statement->needs_session_user)
+	{
+		cx_tag		tag = {CX_TAG_ROLE, GetSessionUserId()};
+
+		(*tags)[count++] = tag;
+	}
 
 	for (int i = 0; i < statement->pin_count; i++)
 	{
