@@ -260,3 +260,38 @@ DROP CAST (text AS money);
 REVOKE USAGE ON LANGUAGE plpgsql FROM regress_objects_a;
 DROP OWNED BY regress_objects_a, regress_objects_you;
 DROP ROLE regress_objects_a, regress_objects_b, regress_objects_you;
+
+-- settings that others feel: a session goes down from what the administrator has set, not up
+CREATE ROLE regress_objects_a;
+CREATE ROLE regress_objects_b;
+SET ROLE regress_objects_a;
+SET cache_ext.max_dirty_keys = 0;
+SET cache_ext.max_entry_size = '1GB';
+\set VERBOSITY default
+SET cache_ext.max_entry_size = '9MB';
+\set VERBOSITY terse
+SET cache_ext.max_entry_size = '8MB';
+SET cache_ext.max_entry_size = '1MB';
+SET cache_ext.max_entry_size = '2MB';
+SET cache_ext.flight_wait = '2s';
+SET cache_ext.flight_wait = 0;
+SET LOCAL cache_ext.flight_wait = '2s';
+ALTER ROLE regress_objects_a SET cache_ext.max_entry_size = '9MB';
+ALTER ROLE regress_objects_a SET cache_ext.max_entry_size = '7MB';
+CREATE FUNCTION pg_temp.wide() RETURNS int LANGUAGE sql SET cache_ext.flight_wait = '2s' AS 'SELECT 1';
+RESET cache_ext.max_entry_size;
+SHOW cache_ext.max_entry_size;
+RESET ROLE;
+SET cache_ext.max_entry_size = '9MB';
+RESET cache_ext.max_entry_size;
+-- what an administrator has set for a role holds for it, and no more than that
+ALTER ROLE regress_objects_b LOGIN;
+ALTER ROLE regress_objects_b SET cache_ext.max_entry_size = '16MB';
+\set boss :USER
+\c - regress_objects_b
+SHOW cache_ext.max_entry_size;
+SET cache_ext.max_entry_size = '1MB';
+SET cache_ext.max_entry_size = '16MB';
+SET cache_ext.max_entry_size = '17MB';
+\c - :boss
+DROP ROLE regress_objects_a, regress_objects_b;
