@@ -170,6 +170,8 @@ DROP SCHEMA void; SELECT effect();
 -- rights: those that a hit asks for, and those that a body needs
 GRANT SELECT ON t TO regress_objects_a; SELECT effect();
 REVOKE SELECT ON t FROM regress_objects_a; SELECT effect();
+GRANT SELECT ON missing TO regress_objects_a; SELECT effect();
+GRANT SELECT ON t TO missing; SELECT effect();
 GRANT EXECUTE ON FUNCTION alias TO regress_objects_a; SELECT effect();
 GRANT USAGE ON TYPE mood TO regress_objects_a; SELECT effect();
 GRANT USAGE ON LANGUAGE plpgsql TO regress_objects_a; SELECT effect();

@@ -208,7 +208,8 @@ before_grant(GrantStmt *statement)
 		{
 			Oid			relation = RangeVarGetRelid(lfirst_node(RangeVar, lc), NoLock, true);
 
-			counts |= get_rel_persistence(relation) != RELPERSISTENCE_TEMP;
+			/* one that isn't there makes the command fail */
+			counts |= OidIsValid(relation) && !isAnyTempNamespace(get_rel_namespace(relation));
 		}
 	}
 	if (counts)
