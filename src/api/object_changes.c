@@ -108,14 +108,12 @@ mark_object(Oid catalog, Oid object)
 	mark_names();
 }
 
-/* A type that others are of the family of: what is built in has no tag, and nobody asks for it. */
-static bool
+/* A type that something else is about.  What is built in has no tag. */
+static void
 mark_user_type(Oid type)
 {
-	if (type < FirstNormalObjectId)
-		return false;
-	cx_dirty_mark_object(TypeRelationId, type);
-	return true;
+	if (type >= FirstNormalObjectId)
+		cx_dirty_mark_object(TypeRelationId, type);
 }
 
 static bool
@@ -302,7 +300,9 @@ comparison_changed(Oid method, Oid left, Oid right)
 	mark_names();
 	if (method != BTREE_AM_OID && method != HASH_AM_OID)
 		return;
-	if (!mark_user_type(left) & !mark_user_type(right))
+	mark_user_type(left);
+	mark_user_type(right);
+	if (left < FirstNormalObjectId && right < FirstNormalObjectId)
 		cx_dirty_mark_database();
 }
 
