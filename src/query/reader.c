@@ -14,6 +14,7 @@
  */
 #include "postgres.h"
 
+#include "query/bodies.h"
 #include "query/reader.h"
 
 #include "catalog/pg_type.h"
