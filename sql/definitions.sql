@@ -159,7 +159,7 @@ ALTER VIEW v SET (security_barrier); SELECT effect();
 ALTER VIEW v RENAME COLUMN id TO number; SELECT effect();
 REFRESH MATERIALIZED VIEW m; SELECT effect();
 ALTER MATERIALIZED VIEW m RENAME COLUMN id TO number; SELECT effect();
--- functions, types, operators, casts: everything
+-- functions, types, operators, casts: what uses them (see objects.sql), and functions that look up names
 CREATE OR REPLACE FUNCTION f(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN $1 + 2; END'; SELECT effect();
 ALTER FUNCTION f(int) COST 200; SELECT effect();
 ALTER FUNCTION f(int) OWNER TO regress_cache_ext_a; SELECT effect();
@@ -213,7 +213,7 @@ CREATE CONVERSION other_latin FOR 'LATIN1' TO 'UTF8' FROM iso8859_1_to_utf8; SEL
 DROP CONVERSION other_latin; SELECT effect();
 ALTER SCHEMA elsewhere RENAME TO somewhere; SELECT effect();
 DROP SCHEMA somewhere; SELECT effect();
--- privileges and roles: everything
+-- privileges and roles: functions that look up names
 GRANT SELECT ON b TO regress_cache_ext_a; SELECT effect();
 GRANT SELECT (n) ON b TO regress_cache_ext_a; SELECT effect();
 REVOKE SELECT ON b FROM regress_cache_ext_a; SELECT effect();

@@ -26,7 +26,8 @@ BEGIN ATOMIC
 		FROM explained, unnest(tags) tag LEFT JOIN known ON tag LIKE '%0x' || hash || ')'
 		WHERE tag <> 'G')
 	SELECT coalesce((SELECT reason FROM explained),
-		(SELECT string_agg(label, ', ' ORDER BY label COLLATE "C") FROM labels));
+		(SELECT replace(string_agg(label, ', ' ORDER BY label COLLATE "C"), format('R(role %s)', session_user), 'R(me)')
+			FROM labels));
 END;
 
 -- every result depends on the definitions that are no relation's

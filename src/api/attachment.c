@@ -21,17 +21,24 @@
 #include "api/attachment.h"
 #include "base/settings.h"
 #include "base/shmem.h"
+#include "core/dirty.h"
 #include "core/era.h"
+#include "query/relation_facts.h"
 #include "query/tracked.h"
 
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "access/transam.h"
 #include "catalog/indexing.h"
+#include "catalog/pg_attribute.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_trigger.h"
+#include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "fmgr.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/hsearch.h"
@@ -396,17 +403,87 @@ trigger_arguments(Relation triggers, HeapTuple tuple, int *count)
 	return arguments;
 }
 
-void
-cx_attachment_sweep(Oid relation)
+/* Calls a function for the type of each column, until one returns true. */
+static bool
+any_column(Oid relation, bool (*test) (Oid type, Oid wanted), Oid wanted)
+{
+	Relation	attributes = table_open(AttributeRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		found = false;
+
+	ScanKeyInit(&key, Anum_pg_attribute_attrelid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(relation));
+	scan = systable_beginscan(attributes, AttributeRelidNumIndexId, true, SnapshotSelf, 1, &key);
+	while (!found && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_attribute form = (Form_pg_attribute) GETSTRUCT(tuple);
+
+		found = form->attnum > 0 && !form->attisdropped && test(form->atttypid, wanted);
+	}
+	systable_endscan(scan);
+	table_close(attributes, AccessShareLock);
+	return found;
+}
+
+/* Calls a function for each type that values of a type are made of, until one returns true. */
+static bool
+any_part(Oid type, bool (*test) (Oid type, Oid wanted), Oid wanted)
+{
+	Oid			element = get_element_type(type);
+
+	check_stack_depth();
+	if (OidIsValid(element))
+		return test(element, wanted);
+	switch (get_typtype(type))
+	{
+		case TYPTYPE_DOMAIN:
+			return test(getBaseType(type), wanted);
+		case TYPTYPE_RANGE:
+			return test(get_range_subtype(type), wanted);
+		case TYPTYPE_MULTIRANGE:
+			return test(get_multirange_range(type), wanted);
+		case TYPTYPE_COMPOSITE:
+			return any_column(get_typ_typrelid(type), test, wanted);
+		default:
+			return false;
+	}
+}
+
+static bool
+reaches_type(Oid type, Oid wanted)
+{
+	return type == wanted || any_part(type, reaches_type, wanted);
+}
+
+/*
+ * ALTER TYPE looks for the tables with such columns; one that doesn't see this table yet has ended after
+ * this.  It locks enums and the relations of composite types against us until then.
+ */
+static bool
+lock_type(Oid type, Oid unused)
+{
+	if (type >= FirstNormalObjectId && get_typtype(type) == TYPTYPE_ENUM)
+		LockDatabaseObject(TypeRelationId, type, 0, RowShareLock);
+	else if (type >= FirstNormalObjectId && get_typtype(type) == TYPTYPE_COMPOSITE)
+		LockRelationOid(get_typ_typrelid(type), AccessShareLock);
+	return any_part(type, lock_type, unused);
+}
+
+/* False if the relation has no attachments. */
+static bool
+sweep(Oid relation)
 {
 	Oid			ours = cx_tracked_entity_function();
 	Relation	triggers;
 	ScanKeyData key;
 	SysScanDesc scan;
 	HeapTuple	tuple;
+	bool		found = false;
 
 	if (!OidIsValid(ours))
-		return;
+		return false;
 	triggers = table_open(TriggerRelationId, AccessShareLock);
 	ScanKeyInit(&key, Anum_pg_trigger_tgrelid, BTEqualStrategyNumber, F_OIDEQ,
 				ObjectIdGetDatum(relation));
@@ -419,12 +496,55 @@ cx_attachment_sweep(Oid relation)
 
 		if (((Form_pg_trigger) GETSTRUCT(tuple))->tgfoid != ours)
 			continue;
+		found = true;
 		arguments = trigger_arguments(triggers, tuple, &count);
 		if (parse_definition(&attachment, count, arguments) == NULL)
 			cx_outbox_sweep(&attachment.target);
 	}
 	systable_endscan(scan);
 	table_close(triggers, AccessShareLock);
+	return found;
+}
+
+void
+cx_attachment_sweep(Oid relation)
+{
+	if (sweep(relation))
+		(void) any_column(relation, lock_type, InvalidOid);
+}
+
+void
+cx_attachment_sweep_type(Oid type)
+{
+	Oid			ours = cx_tracked_entity_function();
+	Relation	triggers;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	List	   *relations = NIL;
+	ListCell   *lc;
+
+	if (!OidIsValid(ours))
+		return;
+	triggers = table_open(TriggerRelationId, AccessShareLock);
+	scan = systable_beginscan(triggers, InvalidOid, false, SnapshotSelf, 0, NULL);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		if (((Form_pg_trigger) GETSTRUCT(tuple))->tgfoid == ours)
+			relations = list_append_unique_oid(relations,
+											   ((Form_pg_trigger) GETSTRUCT(tuple))->tgrelid);
+	systable_endscan(scan);
+	table_close(triggers, AccessShareLock);
+
+	foreach(lc, relations)
+	{
+		Oid			relation = lfirst_oid(lc);
+
+		if (!any_column(relation, reaches_type, type))
+			continue;
+		(void) sweep(relation);
+		/* row() asks this clock */
+		cx_dirty_mark_definition(relation);
+		cx_dirty_mark_definition(cx_tracked_root(relation));
+	}
 }
 
 static void
@@ -440,13 +560,6 @@ sweep_prefix(cx_name prefix)
 	target.pattern_length = pattern.len;
 	cx_outbox_sweep(&target);
 	pfree(pattern.data);
-}
-
-void
-cx_attachment_sweep_database(void)
-{
-	if (OidIsValid(cx_tracked_entity_function()))
-		sweep_prefix(cx_application_prefix(CX_KIND_ROW));
 }
 
 /* Whether the extension is installed there can't be told from here. */

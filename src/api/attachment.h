@@ -76,9 +76,12 @@ extern bool cx_attachment_key(const cx_attachment *attachment, TupleTableSlot *s
 extern bool cx_attachment_key_of(const cx_attachment *attachment, const Datum *values,
 								 StringInfo out);
 
-/* Every key of a relation's attachments, or of all in the database, is to go at commit. */
+/*
+ * Every key of a relation's attachments, or of those that have a column with values of a type at any
+ * depth, is to go at commit.
+ */
 extern void cx_attachment_sweep(Oid relation);
-extern void cx_attachment_sweep_database(void);
+extern void cx_attachment_sweep_type(Oid type);
 
 /* The same of another database, which is dropped or gets another name. */
 extern void cx_attachment_sweep_other_database(const char *database);

@@ -1,26 +1,16 @@
 /*
  * api/definitions.c
- *		What DDL changes: marks D, G and the global clock; keeps partition trees tracked.
+ *		Watches DDL, and has changes.c mark what it changes; keeps partition trees tracked.
  *
  * Owns object_access_hook, ProcessUtility_hook and ExecutorStart_hook.
  *
- * Invariants:
- * 1. What changes how one relation is read marks D of it, and of the root of its partition tree: a
- *    reader of a partition names the root.
- * 2. What could change the result of any query marks G; what belongs to the whole server (roles,
- *    databases) marks the global clock.  A class of objects that is not listed below marks G.
- * 3. A relation that is new, dropped, or called something else marks D of no relation (base/tag.h):
- *	  another may answer to a name.  Its row type and toast table mark nothing.  An index is a part of
- *	  its table (api/indexes.c).  Temporary relations don't count.
- * 4. Objects are read with SnapshotSelf: the hooks are called before the command is over.
- * 5. What changes how a relation is read may change what its rows are as entities, or what they are
- *	  called: all keys of its attachments go.  Values of a type that changes may be in any row.
- * 6. Marks are made before the command runs or while it does; a failed command leaves too many.
+ * Marks are made before the command runs or while it does; a failed command leaves too many.
  */
 #include "postgres.h"
 
 #include "api/attach.h"
 #include "api/attachment.h"
+#include "api/changes.h"
 #include "api/commit_net.h"
 #include "api/definitions.h"
 #include "api/indexes.h"
@@ -30,64 +20,24 @@
 #include "core/prepared.h"
 #include "plan/kept_plans.h"
 #include "query/allowed.h"
-#include "query/relation_facts.h"
 #include "query/tracked.h"
 
-#include "access/genam.h"
-#include "access/htup_details.h"
 #include "access/parallel.h"
-#include "access/table.h"
 #include "access/xact.h"
-#include "catalog/catalog.h"
-#include "catalog/dependency.h"
-#include "catalog/indexing.h"
 #include "catalog/namespace.h"
 #include "catalog/objectaccess.h"
-#include "catalog/pg_attrdef.h"
-#include "catalog/pg_auth_members.h"
-#include "catalog/pg_authid.h"
-#include "catalog/pg_constraint.h"
-#include "catalog/pg_database.h"
-#include "catalog/pg_db_role_setting.h"
-#include "catalog/pg_default_acl.h"
-#include "catalog/pg_event_trigger.h"
-#include "catalog/pg_foreign_data_wrapper.h"
-#include "catalog/pg_foreign_server.h"
-#include "catalog/pg_foreign_table.h"
-#include "catalog/pg_index.h"
-#include "catalog/pg_inherits.h"
-#include "catalog/pg_largeobject.h"
-#include "catalog/pg_namespace.h"
-#include "catalog/pg_parameter_acl.h"
-#include "catalog/pg_policy.h"
 #include "catalog/pg_proc.h"
-#include "catalog/pg_publication.h"
-#include "catalog/pg_publication_namespace.h"
-#include "catalog/pg_publication_rel.h"
-#include "catalog/pg_rewrite.h"
-#include "catalog/pg_statistic_ext.h"
-#include "catalog/pg_subscription.h"
-#include "catalog/pg_tablespace.h"
-#include "catalog/pg_trigger.h"
-#include "catalog/pg_type.h"
-#include "catalog/pg_user_mapping.h"
 #include "commands/tablecmds.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "parser/parsetree.h"
 #include "pgstat.h"
 #include "tcop/utility.h"
-#include "utils/fmgroids.h"
-#include "utils/memutils.h"
-#include "utils/snapmgr.h"
-#include "utils/syscache.h"
+#include "utils/lsyscache.h"
 
 static object_access_hook_type prev_object_access_hook = NULL;
 static ProcessUtility_hook_type prev_ProcessUtility_hook = NULL;
 static ExecutorStart_hook_type prev_ExecutorStart_hook = NULL;
-
-/* Relations that became partitions in this transaction and were not looked at yet. */
-static List *new_partitions = NIL;
 
 /* Initdb, single-user mode, and workers that can't change anything are left alone. */
 static bool
@@ -97,292 +47,8 @@ watching(void)
 }
 
 /*
- * Marks
- */
-
-static void
-mark_relation(Oid relation)
-{
-	Oid			root = cx_tracked_root(relation);
-
-	cx_dirty_mark_definition(relation);
-	if (root != relation)
-		cx_dirty_mark_definition(root);
-	cx_attachment_sweep(relation);
-}
-
-/* A copy of a catalog row by its OID, or NULL. */
-static HeapTuple
-catalog_row(Oid catalog, Oid index, Oid object)
-{
-	Relation	relation = table_open(catalog, AccessShareLock);
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-
-	/* "oid" is the first column of every catalog that has one */
-	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(object));
-	scan = systable_beginscan(relation, index, true, SnapshotSelf, 1, &key);
-	tuple = systable_getnext(scan);
-	if (HeapTupleIsValid(tuple))
-		tuple = heap_copytuple(tuple);
-	systable_endscan(scan);
-	table_close(relation, AccessShareLock);
-	return tuple;
-}
-
-/*
- * Whoever reads a table reads its children, and finds out which these are each time: when they become
- * fewer or more, that is a change of the parent.
- */
-static void
-mark_parents(Oid relation)
-{
-	List	   *parents = cx_relation_parents(relation);
-	ListCell   *lc;
-
-	foreach(lc, parents)
-		mark_relation(lfirst_oid(lc));
-	list_free(parents);
-}
-
-/*
- * Has the relation become another that names can mean?  One that is created, or that a command gives
- * another name or schema, may shadow what a name meant before; one that is dropped or goes away may
- * uncover another.  The catalog cache still has the row that the command found.
- */
-static bool
-changes_names(ObjectAccessType access, Form_pg_class form, int column, void *arg)
-{
-	HeapTuple	before;
-	Form_pg_class old;
-	bool		renamed;
-
-	if (column != 0)
-		return false;
-	if (access == OAT_DROP)
-	{
-		/* a rewrite's table, an index that is made again; but also an identity column's sequence */
-		return form->relkind == RELKIND_SEQUENCE ||
-			(((ObjectAccessDrop *) arg)->dropflags & PERFORM_DELETION_INTERNAL) == 0;
-	}
-	if (access == OAT_POST_CREATE)
-		return !((ObjectAccessPostCreate *) arg)->is_internal;
-	if (access != OAT_POST_ALTER)
-		return false;
-
-	before = SearchSysCache1(RELOID, ObjectIdGetDatum(form->oid));
-	if (!HeapTupleIsValid(before))
-		return true;
-	old = (Form_pg_class) GETSTRUCT(before);
-	renamed = old->relnamespace != form->relnamespace ||
-		strcmp(NameStr(old->relname), NameStr(form->relname)) != 0;
-	ReleaseSysCache(before);
-	return renamed;
-}
-
-static void
-relation_changed(ObjectAccessType access, Oid relation, int column, void *arg)
-{
-	HeapTuple	tuple = catalog_row(RelationRelationId, ClassOidIndexId, relation);
-	Form_pg_class form;
-
-	if (!HeapTupleIsValid(tuple))
-	{
-		cx_dirty_mark_definition(relation);
-		cx_dirty_mark_database();
-		return;
-	}
-	form = (Form_pg_class) GETSTRUCT(tuple);
-	if (form->relnamespace == PG_TOAST_NAMESPACE ||
-		form->relpersistence == RELPERSISTENCE_TEMP)
-	{
-		heap_freetuple(tuple);
-		return;
-	}
-	if (changes_names(access, form, column, arg))
-		cx_dirty_mark_definition(InvalidOid);
-	switch (form->relkind)
-	{
-		case RELKIND_INDEX:
-		case RELKIND_PARTITIONED_INDEX:
-			cx_indexes_changed(relation);
-			break;
-		case RELKIND_COMPOSITE_TYPE:
-			cx_dirty_mark_database();
-			if (access == OAT_POST_ALTER)
-				cx_attachment_sweep_database();
-			break;
-		default:
-			if (access != OAT_POST_CREATE || column != 0)
-				mark_relation(relation);
-			if (access == OAT_DROP && column == 0)
-				mark_parents(relation);
-			break;
-	}
-	heap_freetuple(tuple);
-}
-
-/*
- * A relation's row type changes with it, and arrays are what their elements are.  A composite type
- * of its own comes as a relation.
- */
-static void
-type_changed(ObjectAccessType access, Oid type)
-{
-	HeapTuple	tuple = catalog_row(TypeRelationId, TypeOidIndexId, type);
-
-	if (HeapTupleIsValid(tuple))
-	{
-		Form_pg_type form = (Form_pg_type) GETSTRUCT(tuple);
-		bool		counts = form->typtype != TYPTYPE_COMPOSITE && !IsTrueArrayType(form);
-
-		heap_freetuple(tuple);
-		if (!counts)
-			return;
-	}
-	cx_dirty_mark_database();
-	if (access == OAT_POST_ALTER)
-		cx_attachment_sweep_database();
-}
-
-static void
-namespace_changed(Oid namespace)
-{
-	HeapTuple	tuple = catalog_row(NamespaceRelationId, NamespaceOidIndexId, namespace);
-
-	if (HeapTupleIsValid(tuple))
-	{
-		const char *name = NameStr(((Form_pg_namespace) GETSTRUCT(tuple))->nspname);
-		bool		temporary = strncmp(name, "pg_temp_", 8) == 0 ||
-			strncmp(name, "pg_toast_temp_", 14) == 0;
-
-		heap_freetuple(tuple);
-		if (temporary)
-			return;
-	}
-	cx_dirty_mark_database();
-}
-
-/* An object that belongs to a relation: a policy, a rule, a trigger, a constraint. */
-static void
-part_changed(Oid catalog, Oid object)
-{
-	HeapTuple	tuple = NULL;
-	Oid			relation = InvalidOid;
-
-	switch (catalog)
-	{
-		case PolicyRelationId:
-			tuple = catalog_row(catalog, PolicyOidIndexId, object);
-			if (HeapTupleIsValid(tuple))
-				relation = ((Form_pg_policy) GETSTRUCT(tuple))->polrelid;
-			break;
-		case RewriteRelationId:
-			tuple = catalog_row(catalog, RewriteOidIndexId, object);
-			if (HeapTupleIsValid(tuple))
-				relation = ((Form_pg_rewrite) GETSTRUCT(tuple))->ev_class;
-			break;
-		case TriggerRelationId:
-			tuple = catalog_row(catalog, TriggerOidIndexId, object);
-			if (HeapTupleIsValid(tuple))
-				relation = ((Form_pg_trigger) GETSTRUCT(tuple))->tgrelid;
-			break;
-		case ConstraintRelationId:
-			tuple = catalog_row(catalog, ConstraintOidIndexId, object);
-			if (HeapTupleIsValid(tuple))
-				relation = ((Form_pg_constraint) GETSTRUCT(tuple))->conrelid;
-			break;
-	}
-	if (HeapTupleIsValid(tuple))
-		heap_freetuple(tuple);
-
-	if (OidIsValid(relation))
-		relation_changed(OAT_POST_ALTER, relation, 0, NULL);
-	else
-		cx_dirty_mark_database();	/* of a domain, or not to be found */
-}
-
-/* pg_inherits: child was attached to parent, or detached from it. */
-static void
-inheritance_changed(Oid child, Oid parent)
-{
-	MemoryContext old;
-
-	relation_changed(OAT_POST_ALTER, child, 0, NULL);
-	if (!OidIsValid(parent))
-	{
-		cx_dirty_mark_database();
-		return;
-	}
-	relation_changed(OAT_POST_ALTER, parent, 0, NULL);
-
-	old = MemoryContextSwitchTo(TopTransactionContext);
-	new_partitions = list_append_unique_oid(new_partitions, child);
-	MemoryContextSwitchTo(old);
-}
-
-/*
  * object_access_hook
  */
-
-static void
-object_changed(ObjectAccessType access, Oid class, Oid object, int column, void *arg)
-{
-	switch (class)
-	{
-		case RelationRelationId:
-			relation_changed(access, object, column, arg);
-			break;
-		case InheritsRelationId:
-			inheritance_changed(object, access == OAT_POST_ALTER && arg != NULL ?
-								((ObjectAccessPostAlter *) arg)->auxiliary_id : InvalidOid);
-			break;
-		case PolicyRelationId:
-		case RewriteRelationId:
-		case TriggerRelationId:
-		case ConstraintRelationId:
-			part_changed(class, object);
-			break;
-		case TypeRelationId:
-			type_changed(access, object);
-			break;
-		case NamespaceRelationId:
-			namespace_changed(object);
-			break;
-		case AuthIdRelationId:
-		case AuthMemRelationId:
-			cx_dirty_mark_global();
-			break;
-		case DatabaseRelationId:
-			if (access != OAT_DROP) /* a new one may have the OID of one that was dropped */
-				cx_dirty_mark_global();
-			break;
-
-			/* these can't change a result that may be cached */
-		case AttrDefaultRelationId:
-		case DbRoleSettingRelationId:
-		case DefaultAclRelationId:
-		case EventTriggerRelationId:
-		case ForeignDataWrapperRelationId:
-		case ForeignServerRelationId:
-		case ForeignTableRelationId:
-		case IndexRelationId:
-		case LargeObjectRelationId:
-		case ParameterAclRelationId:
-		case PublicationNamespaceRelationId:
-		case PublicationRelationId:
-		case PublicationRelRelationId:
-		case StatisticExtRelationId:
-		case SubscriptionRelationId:
-		case TableSpaceRelationId:
-		case UserMappingRelationId:
-			break;
-		default:
-			cx_dirty_mark_database();
-			break;
-	}
-}
 
 /* What allow_function() was told of a function goes with it. */
 static void
@@ -412,11 +78,11 @@ object_access(ObjectAccessType access, Oid class, Oid object, int column, void *
 		case OAT_POST_CREATE:
 		case OAT_POST_ALTER:
 			if (watching())
-				object_changed(access, class, object, column, arg);
+				cx_changes_object(access, class, object, column, arg);
 			break;
 		case OAT_TRUNCATE:
 			if (watching())
-				relation_changed(access, object, 0, NULL);
+				cx_changes_object(access, RelationRelationId, object, 0, NULL);
 			break;
 		default:
 			break;				/* looked up: nothing changes */
@@ -466,6 +132,12 @@ run_transaction_command(const utility_call *call)
 			run(call);
 			break;
 		case TRANS_STMT_COMMIT_PREPARED:
+			if (call->context != PROCESS_UTILITY_TOPLEVEL || IsTransactionBlock() ||
+				IsSubTransaction())
+			{
+				run(call);		/* fails */
+				break;
+			}
 			cx_prepared_begin_commit(command->gid);
 			PG_TRY();
 			{
@@ -522,7 +194,7 @@ before_alter_table(AlterTableStmt *statement)
 		relation = AlterTableLookupRelation(statement, AlterTableGetLockLevel(statement->cmds));
 		if (!OidIsValid(relation))
 			return InvalidOid;
-		mark_relation(relation);
+		cx_changes_mark_relation(relation);
 		if (command->subtype == AT_AttachPartition)
 		{
 			child = RangeVarGetRelid(partition->name, NoLock, true);
@@ -538,19 +210,45 @@ before_alter_table(AlterTableStmt *statement)
 	return InvalidOid;
 }
 
+/*
+ * GRANT and REVOKE on an object have no hook.  Rights on relations and functions are asked for at each
+ * hit; what is left are those that opaque functions need.  Only DDL asks for rights on types and
+ * languages.
+ */
 static void
-track_new_partitions(void)
+before_grant(GrantStmt *statement)
 {
-	if (new_partitions == NIL)
-		return;
-	CommandCounterIncrement();
-	while (new_partitions != NIL)
-	{
-		Oid			relation = linitial_oid(new_partitions);
+	ListCell   *lc;
+	bool		counts = statement->objtype != OBJECT_TYPE && statement->objtype != OBJECT_DOMAIN &&
+		statement->objtype != OBJECT_LANGUAGE && statement->objtype != OBJECT_TABLESPACE;
 
-		new_partitions = list_delete_first(new_partitions);
-		cx_track_new_partition(relation);
+	if (statement->objtype == OBJECT_TABLE && statement->targtype == ACL_TARGET_OBJECT)
+	{
+		counts = false;
+		foreach(lc, statement->objects)
+		{
+			Oid			relation = RangeVarGetRelid(lfirst_node(RangeVar, lc), NoLock, true);
+
+			/* one that isn't there makes the command fail */
+			counts |= OidIsValid(relation) && !isAnyTempNamespace(get_rel_namespace(relation));
+		}
 	}
+	if (counts)
+		cx_dirty_mark_definition(InvalidOid);
+}
+
+/* ALTER GROUP ... ADD USER. */
+static bool
+changes_members(const AlterRoleStmt *statement)
+{
+	ListCell   *lc;
+
+	foreach(lc, statement->options)
+	{
+		if (strcmp(lfirst_node(DefElem, lc)->defname, "rolemembers") == 0)
+			return true;
+	}
+	return false;
 }
 
 static void
@@ -562,12 +260,17 @@ run_definition(const utility_call *call)
 	switch (nodeTag(command))
 	{
 		case T_GrantStmt:
-		case T_ReassignOwnedStmt:
-		case T_DropOwnedStmt:
-			cx_dirty_mark_database();
+			before_grant((GrantStmt *) command);
+			break;
+		case T_DropOwnedStmt:	/* revokes, and the hook is told of what it drops */
+			cx_dirty_mark_definition(InvalidOid);
 			break;
 		case T_GrantRoleStmt:
-			cx_dirty_mark_global();
+			cx_dirty_mark_role(InvalidOid);
+			break;
+		case T_AlterRoleStmt:
+			if (changes_members((AlterRoleStmt *) command))
+				cx_dirty_mark_role(InvalidOid);
 			break;
 		case T_DropdbStmt:
 			cx_attachment_sweep_other_database(((DropdbStmt *) command)->dbname);
@@ -591,8 +294,8 @@ run_definition(const utility_call *call)
 
 	/* What was marked before was for the transaction that has ended meanwhile. */
 	if (OidIsValid(detached_from))
-		mark_relation(detached_from);
-	track_new_partitions();
+		cx_changes_mark_relation(detached_from);
+	cx_changes_track_partitions();
 }
 
 static void
@@ -653,7 +356,7 @@ on_transaction_event(XactEvent event, void *arg)
 {
 	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE)
 		return;
-	new_partitions = NIL;		/* its memory goes with the transaction */
+	cx_changes_forget();
 	cx_prepared_forget_gid();
 }
 

@@ -15,6 +15,9 @@
 #include "query/row_codec.h"
 
 #include "access/htup_details.h"
+#include "catalog/objectaddress.h"
+#include "catalog/pg_authid.h"
+#include "catalog/pg_conversion.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
@@ -29,7 +32,7 @@ enum explain_column
 	CACHEABLE, REASON, KEY, TAGS, TIER, VALID, AGE, TTL_LEFT, SIZE, EXPLAIN_COLUMNS
 };
 
-/* For people: T(public.film), K(public.film.id, 0x1234abcd), D(view), G. */
+/* For people: T(public.film), K(public.film.id, 0x1234abcd), D(view), O(type mood), R(role me), G. */
 static char *
 tag_text(const cx_tag *tag)
 {
@@ -37,8 +40,22 @@ tag_text(const cx_tag *tag)
 
 	if (tag->kind == CX_TAG_DATABASE)
 		return pstrdup("G");
+	if (tag->kind == CX_TAG_OBJECT || tag->kind == CX_TAG_ROLE)
+	{
+		ObjectAddress object = {tag->kind == CX_TAG_ROLE ? AuthIdRelationId : tag->value_hash,
+								tag->relation, 0};
+		char	   *name = NULL;
+
+		if (OidIsValid(tag->relation))
+			name = getObjectDescription(&object, true);
+		else if (tag->kind == CX_TAG_ROLE)
+			name = "any role";
+		else
+			name = tag->value_hash == ConversionRelationId ? "any conversion" : "any text search object";
+		return psprintf("%c(%s)", (char) tag->kind, name ? name : "dropped");
+	}
 	if (!OidIsValid(tag->relation))
-		return psprintf("%c(any new relation)", (char) tag->kind);
+		return psprintf("%c(any name)", (char) tag->kind);
 	relation = quote_qualified_identifier(get_namespace_name(get_rel_namespace(tag->relation)),
 										  get_rel_name(tag->relation));
 	if (tag->kind == CX_TAG_KEY)

@@ -10,6 +10,9 @@
 #include "base/redis_url.h"
 #include "base/settings.h"
 
+#include "access/parallel.h"
+#include "access/xact.h"
+#include "miscadmin.h"
 #include "utils/guc.h"
 #include "utils/plancache.h"
 
@@ -31,6 +34,9 @@ char	   *cx_redis_url = NULL;
 bool		cx_share_prefix = false;
 int			cx_ttl = 3600;
 double		cx_ttl_jitter = 0.1;
+
+int			cx_server_redis_connect_timeout = 100;
+int			cx_server_redis_timeout = 50;
 
 static const struct config_enum_entry modes[] = {
 	{"off", CX_MODE_OFF, false},
@@ -61,6 +67,67 @@ assign_mode(int newval, void *extra)
 {
 	if (newval != cx_mode)
 		ResetPlanCache();
+}
+
+/*
+ * Settings that a session makes for itself though others feel it: it may go down from what the
+ * administrator has set, not up.  What comes from the configuration file or the command line is the
+ * server's value.  What is kept for a role or a database was checked as a test when ALTER ROLE or ALTER
+ * DATABASE was run, under the rights of who ran it, so it needs no second check and may be a wider limit.
+ */
+typedef struct setting_limit
+{
+	int			server;
+	int			session;		/* kept for the role or the database */
+} setting_limit;
+
+static setting_limit flight_wait_limit;
+static setting_limit max_entry_size_limit;
+
+static bool
+check_limit(int value, GucSource source, setting_limit *limit)
+{
+	if (source <= PGC_S_ARGV)
+		limit->server = value;
+	else if (source <= PGC_S_DATABASE_USER)
+		limit->session = value;
+	else if (value > Max(limit->server, limit->session) && IsTransactionState() &&
+			 !IsParallelWorker() && !superuser())
+	{
+		GUC_check_errcode(ERRCODE_INSUFFICIENT_PRIVILEGE);
+		GUC_check_errdetail("Only superusers may set it higher than the server's configuration does.");
+		return false;
+	}
+	return true;
+}
+
+static bool
+check_flight_wait(int *newval, void **extra, GucSource source)
+{
+	return check_limit(*newval, source, &flight_wait_limit);
+}
+
+static bool
+check_max_entry_size(int *newval, void **extra, GucSource source)
+{
+	return check_limit(*newval, source, &max_entry_size_limit);
+}
+
+/* What a session may set as it likes, but others have to know what the server's value is. */
+static bool
+check_redis_connect_timeout(int *newval, void **extra, GucSource source)
+{
+	if (source <= PGC_S_ARGV)
+		cx_server_redis_connect_timeout = *newval;
+	return true;
+}
+
+static bool
+check_redis_timeout(int *newval, void **extra, GucSource source)
+{
+	if (source <= PGC_S_ARGV)
+		cx_server_redis_timeout = *newval;
+	return true;
 }
 
 #define MIN_LOCAL_MEMORY 1024
@@ -147,7 +214,7 @@ cx_settings_init(void)
 							"Longest time that a miss waits for another session to fill the same result.",
 							"0 means that every session runs the query itself.",
 							&cx_flight_wait, 1000, 0, 60000, PGC_USERSET, GUC_UNIT_MS,
-							NULL, NULL, NULL);
+							check_flight_wait, NULL, NULL);
 	DefineCustomStringVariable("cache_ext.key_prefix",
 							   "First part of every key in Redis.", NULL,
 							   &cx_key_prefix, "cache_ext", PGC_SIGHUP, 0,
@@ -160,12 +227,12 @@ cx_settings_init(void)
 	DefineCustomIntVariable("cache_ext.max_dirty_keys",
 							"Distinct key values that a transaction marks one by one.",
 							"A transaction that changes more marks the whole table.",
-							&cx_max_dirty_keys, 1000, 0, 1000000, PGC_USERSET, 0,
+							&cx_max_dirty_keys, 1000, 0, 1000000, PGC_SUSET, 0,
 							NULL, NULL, NULL);
 	DefineCustomIntVariable("cache_ext.max_entry_size",
 							"Largest cached result.", NULL,
 							&cx_max_entry_size, 8192, 1, 512 * 1024, PGC_USERSET, GUC_UNIT_KB,
-							NULL, NULL, NULL);
+							check_max_entry_size, NULL, NULL);
 	DefineCustomIntVariable("cache_ext.max_staleness",
 							"Age up to which a result may be served although its tables have changed.",
 							"0 means never. A transaction's own changes are always seen.",
@@ -183,7 +250,7 @@ cx_settings_init(void)
 	DefineCustomIntVariable("cache_ext.redis_connect_timeout",
 							"Longest wait for a connection to Redis.", NULL,
 							&cx_redis_connect_timeout, 100, 1, 60000, PGC_USERSET, GUC_UNIT_MS,
-							NULL, NULL, NULL);
+							check_redis_connect_timeout, NULL, NULL);
 	DefineCustomStringVariable("cache_ext.redis_password_file",
 							   "File whose first line is the password for Redis.", NULL,
 							   &cx_redis_password_file, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY,
@@ -191,7 +258,7 @@ cx_settings_init(void)
 	DefineCustomIntVariable("cache_ext.redis_timeout",
 							"Longest time a query waits for answers from Redis.", NULL,
 							&cx_redis_timeout, 50, 1, 60000, PGC_USERSET, GUC_UNIT_MS,
-							NULL, NULL, NULL);
+							check_redis_timeout, NULL, NULL);
 	DefineCustomStringVariable("cache_ext.redis_url",
 							   "Where Redis is: redis://, rediss:// or unix:// URL; empty for none.",
 							   NULL,

@@ -227,16 +227,20 @@ cx_clock_begin_fill(const cx_slot *slots, int count, cx_stamp *stamp)
 
 /*
  * Whoever changes a definition keeps its slot pending until the invalidation messages are out (rule 3),
- * so a change that this stamp covers is one whose messages the caller can process now.  Relations and
- * functions need no test: their messages are looked at when the plan fills.
+ * so a change that this stamp covers is one whose messages the caller can process now.  What is planned
+ * isn't known yet, but few slots stand for all of it: whatever marks an object marks names too, and what
+ * marks a role marks any role.  D of a relation needs no test: its messages are looked at when the plan
+ * fills.
  */
 void
 cx_clock_begin_plan(cx_stamp *stamp)
 {
-	cx_tag		tag = {CX_TAG_DATABASE, InvalidOid, 0, 0};
-	cx_slot		slot = cx_clock_slot(&tag);
+	static const cx_tag tags[] = {{CX_TAG_DATABASE}, {CX_TAG_DEFINITION}, {CX_TAG_ROLE}};
+	cx_slot		slots[lengthof(tags)];
 
-	if (!begin(&slot, 1, stamp))
+	for (int i = 0; i < lengthof(tags); i++)
+		slots[i] = cx_clock_slot(&tags[i]);
+	if (!begin(slots, lengthof(tags), stamp))
 		stamp->epoch = 0;
 }
 

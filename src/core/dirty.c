@@ -13,7 +13,7 @@
  *	3. The list of slots is allocated before the first writers + 1; the callbacks after commit and
  *	   abort allocate nothing and cannot fail (2).
  *	4. After the commit is visible: changed_at to the end of the commit record, then writers - 1
- *	   (3).  For D and G the whole of it waits until the invalidation messages are sent, so that a
+ *	   (3).  For D, O, R and G the whole of it waits until the invalidation messages are sent, so that a
  *	   reader who sees writers == 0 can learn of the new definition before it fills.
  *	5. After abort: writers - 1 only.
  *
@@ -79,6 +79,32 @@ typedef struct key_mark
 #define SH_DEFINE
 #include "lib/simplehash.h"
 
+/* What is no table's: O, R, G of another database. */
+typedef struct object_name
+{
+	uint32		kind;
+	Oid			catalog;
+	Oid			object;
+} object_name;
+
+typedef struct object_mark
+{
+	object_name name;
+	cx_slot		slot;
+	char		status;
+} object_mark;
+
+#define SH_PREFIX objects
+#define SH_ELEMENT_TYPE object_mark
+#define SH_KEY_TYPE object_name
+#define SH_KEY name
+#define SH_HASH_KEY(tb, key) hash_bytes((const unsigned char *) &(key), sizeof(key))
+#define SH_EQUAL(tb, a, b) (memcmp(&(a), &(b), sizeof(object_name)) == 0)
+#define SH_SCOPE static inline
+#define SH_DECLARE
+#define SH_DEFINE
+#include "lib/simplehash.h"
+
 typedef enum transaction_phase
 {
 	PHASE_OPEN,					/* marks only collect */
@@ -90,14 +116,14 @@ typedef enum transaction_phase
 typedef struct pending_slot
 {
 	cx_slot		slot;
-	bool		late;			/* D or G: invariant 4 */
+	bool		late;			/* neither T nor K: invariant 4 */
 } pending_slot;
 
 static tables_hash *tables = NULL;
 static keys_hash *keys = NULL;
+static objects_hash *objects = NULL;
 static bool keys_collapsed = false;
 static bool database_marked = false;
-static bool global_marked = false;
 static bool any_mark = false;
 
 static transaction_phase phase = PHASE_OPEN;
@@ -111,9 +137,9 @@ forget_marks(void)
 	/* the memory goes with TopTransactionContext */
 	tables = NULL;
 	keys = NULL;
+	objects = NULL;
 	keys_collapsed = false;
 	database_marked = false;
-	global_marked = false;
 	any_mark = false;
 }
 
@@ -181,17 +207,24 @@ list_slots(void)
 {
 	tables_iterator table_at;
 	keys_iterator key_at;
+	objects_iterator object_at;
 	table_mark *table;
 	key_mark   *key;
+	object_mark *object;
 
 	if (!any_mark)
 		return;
-	make_room((tables ? (int) tables->members * 2 : 0) + (keys ? (int) keys->members : 0) + 2);
+	make_room((tables ? (int) tables->members * 2 : 0) + (keys ? (int) keys->members : 0) +
+			  (objects ? (int) objects->members : 0) + 1);
 
 	if (database_marked)
 		note_slot(slot_of(CX_TAG_DATABASE, InvalidOid, 0, 0), true);
-	if (global_marked)
-		note_slot(CX_SLOT_GLOBAL, true);
+	if (objects != NULL)
+	{
+		objects_start_iterate(objects, &object_at);
+		while ((object = objects_iterate(objects, &object_at)) != NULL)
+			note_slot(object->slot, true);
+	}
 	if (tables != NULL)
 	{
 		tables_start_iterate(tables, &table_at);
@@ -277,26 +310,29 @@ abandon(void)
 	forget_all();
 }
 
-/* Rule 9: the set goes to shared memory before the prepare record is written. */
+/*
+ * Rule 9: the set goes to shared memory before the prepare record is written.  An empty one too: a
+ * transaction without a set is taken for one from before the start.
+ */
 static void
 begin_prepare(void)
 {
+	cx_slot    *plain;
+
 	if (any_mark)
 		CX_STOP(CX_STOP_WRITER_PRE_COMMIT);
 
-	if (!TransactionIdIsValid(GetTopTransactionIdIfAny()))
-		forget_marks();
-	else if (any_mark)
-	{
-		cx_slot    *plain;
-
+	if (TransactionIdIsValid(GetTopTransactionIdIfAny()))
 		list_slots();
-		plain = palloc(sizeof(cx_slot) * Max(slot_count, 1));
-		for (int i = 0; i < slot_count; i++)
-			plain[i] = slots[i].slot;
-		cx_prepared_store(GetTopTransactionId(), plain, slot_count);
-		pfree(plain);
-	}
+	else
+		forget_marks();
+	plain = palloc(sizeof(cx_slot) * Max(slot_count, 1));
+	for (int i = 0; i < slot_count; i++)
+		plain[i] = slots[i].slot;
+
+	/* PREPARE gives a transaction ID to those that have none a little later */
+	cx_prepared_store(GetTopTransactionId(), plain, slot_count);
+	pfree(plain);
 	phase = PHASE_PREPARING;
 }
 
@@ -449,15 +485,49 @@ cx_dirty_mark_database(void)
 	}
 }
 
-void
-cx_dirty_mark_global(void)
+static void
+mark_object(const cx_tag *tag)
 {
+	object_name name = {(uint32) tag->kind, tag->value_hash, tag->relation};
+	object_mark *mark;
+	bool		found;
+
+	if (objects == NULL)
+		objects = objects_create(TopTransactionContext, 8, NULL);
+	mark = objects_insert(objects, name, &found);
 	any_mark = true;
-	if (!global_marked)
+	if (!found)
 	{
-		global_marked = true;
-		mark_slot(CX_SLOT_GLOBAL, true);
+		mark->slot = cx_clock_slot(tag);
+		mark_slot(mark->slot, true);
 	}
+}
+
+void
+cx_dirty_mark_object(Oid catalog, Oid object)
+{
+	cx_tag		tag = {CX_TAG_OBJECT, object, 0, catalog};
+
+	mark_object(&tag);
+}
+
+void
+cx_dirty_mark_role(Oid role)
+{
+	cx_tag		tag = {CX_TAG_ROLE, role};
+
+	mark_object(&tag);
+}
+
+void
+cx_dirty_mark_new_database(Oid database)
+{
+	cx_tag		named = {CX_TAG_DATABASE, database};
+	cx_tag		tag = {CX_TAG_DATABASE};
+
+	/* readers there know the tag without a name; here it tells one database from another */
+	named.spread = cx_tag_spread_of(&tag, database);
+	mark_object(&named);
 }
 
 bool
@@ -471,22 +541,52 @@ cx_dirty_names(const cx_tag *tag)
 {
 	if (!any_mark)
 		return false;
-	if (database_marked || global_marked)
-		return true;			/* every entry depends on both */
-	return tag->kind != CX_TAG_DATABASE && tables != NULL &&
-		tables_lookup(tables, tag->relation) != NULL;
+	if (database_marked)
+		return true;			/* every entry depends on it */
+	switch (tag->kind)
+	{
+		case CX_TAG_DATABASE:
+			return false;
+		case CX_TAG_OBJECT:
+		case CX_TAG_ROLE:
+			{
+				object_name name = {(uint32) tag->kind, tag->value_hash, tag->relation};
+
+				return objects != NULL && objects_lookup(objects, name) != NULL;
+			}
+		default:
+			return tables != NULL && tables_lookup(tables, tag->relation) != NULL;
+	}
+}
+
+static bool
+is_among(cx_slot slot, const cx_slot *slots, int count)
+{
+	for (int i = 0; i < count; i++)
+		if (slots[i] == slot)
+			return true;
+	return false;
 }
 
 bool
 cx_dirty_touches(const cx_slot *entry_slots, int count)
 {
 	tables_iterator at;
+	objects_iterator object_at;
 	const table_mark *entry;
+	const object_mark *object;
 
 	if (!any_mark)
 		return false;
-	if (database_marked || global_marked)
-		return true;			/* every entry depends on both */
+	if (database_marked)
+		return true;			/* every entry depends on it */
+	if (objects != NULL)
+	{
+		objects_start_iterate(objects, &object_at);
+		while ((object = objects_iterate(objects, &object_at)) != NULL)
+			if (is_among(object->slot, entry_slots, count))
+				return true;
+	}
 	if (tables == NULL)
 		return false;
 
@@ -496,14 +596,9 @@ cx_dirty_touches(const cx_slot *entry_slots, int count)
 	 */
 	tables_start_iterate(tables, &at);
 	while ((entry = tables_iterate(tables, &at)) != NULL)
-	{
-		cx_slot		rows = slot_of(CX_TAG_TABLE, entry->table, 0, 0);
-		cx_slot		definition = slot_of(CX_TAG_DEFINITION, entry->table, 0, 0);
-
-		for (int i = 0; i < count; i++)
-			if (entry_slots[i] == rows || entry_slots[i] == definition)
-				return true;
-	}
+		if (is_among(slot_of(CX_TAG_TABLE, entry->table, 0, 0), entry_slots, count) ||
+			is_among(slot_of(CX_TAG_DEFINITION, entry->table, 0, 0), entry_slots, count))
+			return true;
 	return false;
 }
 

@@ -24,18 +24,22 @@ extern void cx_dirty_mark_table(Oid table, bool retractable);
 /* K: a row with this value was there or is there now.  Collapses into D past max_dirty_keys. */
 extern void cx_dirty_mark_key(Oid table, AttrNumber column, uint32 value_hash);
 
-/* D, G (a relation of InvalidOid: see base/tag.h) and the global slot (roles: all databases). */
+/* D, O, R (InvalidOid: see base/tag.h), G. */
 extern void cx_dirty_mark_definition(Oid relation);
+extern void cx_dirty_mark_object(Oid catalog, Oid object);
+extern void cx_dirty_mark_role(Oid role);
 extern void cx_dirty_mark_database(void);
-extern void cx_dirty_mark_global(void);
+
+/* G of a database that is being created: it may have the OID of one that was dropped. */
+extern void cx_dirty_mark_new_database(Oid database);
 
 /* Did this transaction change anything; what an entry with this tag depends on (rule 6)? */
 extern bool cx_dirty_any(void);
 extern bool cx_dirty_names(const cx_tag *tag);
 
 /*
- * The same for an entry that is known by its clocks (those of a statement's tags: D of every relation is
- * among them).  Tags that share a clock give a true too many.
+ * The same for an entry that is known by its clocks (those of a statement's tags: D of every relation and
+ * O of every object are among them).  Tags that share a clock give a true too many.
  */
 extern bool cx_dirty_touches(const cx_slot *slots, int count);
 

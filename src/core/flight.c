@@ -19,6 +19,9 @@
  *	4. A slot never has a flight of the same number again: who wakes late doesn't take the slot's
  *	   next flight for the one it waited for.
  *
+ *	5. Nobody waits for a leader whose client doesn't take its rows: it may hang for ever.  PostgreSQL
+ *	   says that a process waits for its client, in its wait event; who waits looks at it now and then.
+ *
  * Keys are known by 128 bits of hash.  Should two have the same, somebody waits needlessly: nothing
  * else depends on it.  A key has a few places where its slot can be; when others are at all of them,
  * it has no flight, and whoever misses it just runs.
@@ -29,6 +32,7 @@
  */
 #include "postgres.h"
 
+#include "base/compat.h"
 #include "base/counters.h"
 #include "base/shmem.h"
 #include "base/stop_point.h"
@@ -42,11 +46,17 @@
 #include "port/atomics.h"
 #include "storage/condition_variable.h"
 #include "storage/ipc.h"
+#include "storage/proc.h"
 #include "storage/spin.h"
 #include "utils/memutils.h"
+#include "utils/wait_event.h"
 
 #define SETS 256
 #define SLOTS_OF_SET 4			/* the places where a key's slot can be */
+
+/* Who waits looks at the leader after these times, which double. */
+#define FIRST_LOOK_MS 10
+#define LAST_LOOK_MS 100
 
 /* What a key is known by. */
 typedef struct key_name
@@ -57,6 +67,7 @@ typedef struct key_name
 typedef struct flight_slot
 {
 	uint64		number;			/* of the flight under way; 0: free */
+	int			leader;			/* its process, by PGPROC number */
 	key_name	name;
 	ConditionVariable ended;
 } flight_slot;
@@ -174,6 +185,7 @@ claim(const key_name *name, flight_place *place)
 	{
 		vacant->number = ++set->last_number;
 		vacant->name = *name;
+		vacant->leader = cx_my_proc_number();
 	}
 	place->set = set;
 	place->slot = found != NULL ? found : vacant;
@@ -192,6 +204,19 @@ under_way(const flight_place *place)
 	result = place->slot->number == place->number;
 	SpinLockRelease(&place->set->lock);
 	return result;
+}
+
+/*
+ * Does the leader wait for its client?  It may be over in a moment, but nobody can tell, and to run the
+ * query is what would be done without a cache.  A look at another process can be wrong by the time it
+ * returns: somebody then waits a look longer, or not at all.
+ */
+static bool
+hangs(const flight_place *place)
+{
+	const volatile PGPROC *leader = &ProcGlobal->allProcs[place->slot->leader];
+
+	return leader->wait_event_info == WAIT_EVENT_CLIENT_WRITE;
 }
 
 /* Rule 11, the leader's half. */
@@ -247,13 +272,24 @@ wait_for_end(const flight_place *place, int wait_ms)
 	waiting = true;
 	PG_TRY();
 	{
+		int			look_ms = FIRST_LOOK_MS;
+		bool		hung = false;
+
 		CX_STOP(CX_STOP_FLIGHT_FOUND);
 		ConditionVariablePrepareToSleep(&place->slot->ended);
-		while (under_way(place) && (left_ms = cx_time_limit_left(&limit)) > 0)
+		while (!hung && under_way(place) && (left_ms = cx_time_limit_left(&limit)) > 0)
 		{
 			/* an interrupt may have come without a latch that is still set */
 			CHECK_FOR_INTERRUPTS();
-			ConditionVariableTimedSleep(&place->slot->ended, left_ms, PG_WAIT_EXTENSION);
+			while (!hung && left_ms > 0 &&
+				   ConditionVariableTimedSleep(&place->slot->ended, Min(left_ms, look_ms),
+											   PG_WAIT_EXTENSION))
+			{
+				/* not woken: a look at the leader, not at the flight, whose end wakes */
+				hung = hangs(place);
+				look_ms = Min(look_ms * 2, LAST_LOOK_MS);
+				left_ms = cx_time_limit_left(&limit);
+			}
 		}
 	}
 	PG_FINALLY();
@@ -296,7 +332,7 @@ cx_flight_join(const char *key, size_t key_length, int wait_ms, MemoryContext co
 
 	role = claim(&name, &place);
 	if (role == CX_FLIGHT_BUSY && wait_ms > 0 && dlist_is_empty(&my_flights) &&
-		INTERRUPTS_CAN_BE_PROCESSED())
+		INTERRUPTS_CAN_BE_PROCESSED() && !hangs(&place))
 	{
 		wait_for_end(&place, wait_ms);
 		return CX_FLIGHT_WAITED;

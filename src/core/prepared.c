@@ -13,15 +13,19 @@
  *	2. writers is not raised while a transaction is prepared (it may stay so for days) but around
  *	   COMMIT PREPARED: writers + 1, the command, changed_at to the insert position, writers - 1, in
  *	   this order on error and exit too.
- *	3. A gid that the list does not know (prepared before a restart) and a set with too many slots
- *	   count as the global slot.
+ *	3. A transaction that is not in the list (it was prepared before this start) and a set with too
+ *	   many slots count as the global slot.  Whether there is such a transaction is looked up: what
+ *	   was prepared before the start can only become fewer, and everything prepared since has a set,
+ *	   an empty one if it changed nothing.  So a gid that nobody prepared moves nothing.
  *	4. Where no utility command tells the gid (an apply worker with two_phase) nothing will tell of
  *	   the commit either: writers is raised at once and stays so until the background worker sees
  *	   that the transaction is over.  Those prepared before the start keep the global slot pending
  *	   until a backend sees that they are gone.
  *	5. The sweeps of a set (core/sweeps.h) are expected as long as it is in the list, and raised when its
- *	   transaction is over, unless it is known to be rolled back.  For a gid that is not known,
- *	   everything is swept.
+ *	   transaction is over, unless it is known to be rolled back.  For a transaction that is not in
+ *	   the list, everything is swept.
+ *	6. COMMIT PREPARED by a role that may not end the transaction, or in another database, fails in
+ *	   LockGXact() and moves nothing.  Owner and database of a prepared transaction never change.
  *
  * Lock: state->lock guards the list; clocks are moved outside it.  It is taken in transactions only
  * before their commit record exists or after they ended.
@@ -65,7 +69,8 @@ typedef struct prepared_set
 {
 	TransactionId xid;			/* invalid: free */
 	char		gid[GIDSIZE];	/* empty: not announced, writers is raised (invariant 4) */
-	bool		prepared;		/* else still preparing */
+	Oid			owner;			/* who may end it, besides superusers ... */
+	Oid			database;		/* ... and where */
 	cx_sweep_set sweeps;
 	int			slot_count;
 	cx_slot		slots[MAX_SLOTS];
@@ -81,19 +86,20 @@ typedef struct prepared_state
 } prepared_state;
 
 static prepared_state *state = NULL;
-static uint32 *gids_committing = NULL;	/* hashes, by PGPROC number; 0: none.  Behind the sets. */
+static uint32 *gids_committing = NULL;	/* gid_hash(), by PGPROC number; 0: none.  Behind the sets. */
 
 static char expected_gid[GIDSIZE];	/* of the PREPARE TRANSACTION being run, or empty */
 static prepared_set *my_set = NULL; /* stored, not prepared yet */
 
 /* the COMMIT PREPARED being run */
 static bool committing = false;
+static bool committing_as_superuser;
 static char committing_gid[GIDSIZE];
 static cx_slot *committing_slots = NULL;	/* TopMemoryContext, reused */
 static int	committing_room = 0;
 static int	committing_count = 0;
 static cx_sweep_set committing_sweeps = 0;	/* of the sets */
-static cx_sweep_set unknown_sweeps = 0; /* for a gid that is not known */
+static cx_sweep_set unknown_sweeps = 0; /* for a transaction that is not in the list */
 
 static int
 set_room(void)
@@ -256,19 +262,25 @@ add_slot(prepared_set *set, cx_slot slot)
 	set->slots[set->slot_count++] = slot;
 }
 
+/* A gid with who may end its transaction; InvalidOid for a superuser, who may end anybody's. */
 static uint32
-gid_hash(const char *gid)
+gid_hash(const char *gid, Oid user)
 {
-	return Max(hash_bytes((const unsigned char *) gid, strlen(gid)), 1);
+	uint32		hash = hash_bytes((const unsigned char *) gid, strlen(gid));
+
+	hash = hash_combine(hash, murmurhash32(MyDatabaseId));
+	return Max(hash_combine(hash, murmurhash32(user)), 1);
 }
 
+/* By a session that may end what this one prepares? */
 static bool
 is_being_committed(const char *gid)
 {
-	uint32		hash = gid_hash(gid);
+	uint32		by_owner = gid_hash(gid, GetUserId());
+	uint32		by_superuser = gid_hash(gid, InvalidOid);
 
 	for (int i = 0; i < MaxBackends; i++)
-		if (gids_committing[i] == hash)
+		if (gids_committing[i] == by_owner || gids_committing[i] == by_superuser)
 			return true;
 	return false;
 }
@@ -286,7 +298,8 @@ use_my_set(TransactionId xid)
 		elog(ERROR, "no room for another prepared transaction");
 	}
 	strlcpy(my_set->gid, is_being_committed(expected_gid) ? "" : expected_gid, GIDSIZE);
-	my_set->prepared = false;
+	my_set->owner = GetUserId();
+	my_set->database = MyDatabaseId;
 	my_set->sweeps = 0;
 	my_set->slot_count = 0;
 	my_set->xid = xid;
@@ -301,6 +314,8 @@ cx_prepared_store(TransactionId xid, const cx_slot *slots, int count)
 
 	if (state->room == 0)
 		return;					/* PREPARE is about to fail */
+	if (count == 0 && expected_gid[0] == '\0')
+		return;					/* an apply worker's, which nobody looks for */
 
 	LWLockAcquire(&state->lock, LW_EXCLUSIVE);
 	set = use_my_set(xid);
@@ -324,8 +339,6 @@ cx_prepared_store_sweeps(TransactionId xid, cx_sweep_set sweeps)
 void
 cx_prepared_stored(void)
 {
-	if (my_set != NULL)
-		my_set->prepared = true;
 	my_set = NULL;
 }
 
@@ -345,6 +358,81 @@ cx_prepared_abandon(void)
 }
 
 /*
+ * What PostgreSQL knows of prepared transactions
+ */
+
+typedef struct prepared_transaction
+{
+	TransactionId xid;
+	char	   *gid;
+	Oid			owner;
+	Oid			database;
+} prepared_transaction;
+
+/*
+ * Is there one that the function says true of?  The list of prepared transactions is private to
+ * twophase.c; the function behind pg_prepared_xacts is the way to it.
+ */
+static bool
+find_prepared(bool (*wanted) (const prepared_transaction *transaction, const char *gid),
+			  const char *gid)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "cache_ext prepared",
+												  ALLOCSET_SMALL_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	ExprContext *econtext = CreateStandaloneExprContext();
+	ReturnSetInfo result = {.type = T_ReturnSetInfo, .econtext = econtext,
+							.allowedModes = SFRM_ValuePerCall};
+	FmgrInfo	function;
+	bool		found = false;
+
+	LOCAL_FCINFO(fcinfo, 0);
+
+	memset(&function, 0, sizeof(function));
+	function.fn_addr = pg_prepared_xact;
+	function.fn_strict = true;
+	function.fn_retset = true;
+	function.fn_mcxt = context;
+	InitFunctionCallInfoData(*fcinfo, &function, 0, InvalidOid, NULL, (Node *) &result);
+
+	for (;;)
+	{
+		Datum		row;
+		HeapTupleHeader tuple;
+		bool		isnull;
+		prepared_transaction transaction;
+
+		fcinfo->isnull = false;
+		row = FunctionCallInvoke(fcinfo);
+		if (result.isDone == ExprEndResult)
+			break;
+		tuple = DatumGetHeapTupleHeader(row);
+		transaction.xid = DatumGetTransactionId(GetAttributeByNum(tuple, 1, &isnull));
+		transaction.gid = TextDatumGetCString(GetAttributeByNum(tuple, 2, &isnull));
+		transaction.owner = DatumGetObjectId(GetAttributeByNum(tuple, 4, &isnull));
+		transaction.database = DatumGetObjectId(GetAttributeByNum(tuple, 5, &isnull));
+		found |= wanted(&transaction, gid);
+	}
+
+	FreeExprContext(econtext, true);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+	return found;
+}
+
+static bool
+is_listed(TransactionId xid)
+{
+	bool		found = false;
+
+	LWLockAcquire(&state->lock, LW_SHARED);
+	for (int i = 0; i < state->room && !found; i++)
+		found = TransactionIdEquals(state->sets[i].xid, xid);
+	LWLockRelease(&state->lock);
+	return found;
+}
+
+/*
  * COMMIT PREPARED, ROLLBACK PREPARED
  */
 
@@ -354,14 +442,32 @@ end_commit_at_exit(int code, Datum arg)
 	cx_prepared_end_commit();
 }
 
-/* Rule 10. */
+/* LockGXact() refuses others the end of such a transaction. */
+static bool
+may_end(Oid owner, Oid database)
+{
+	return database == MyDatabaseId && (owner == GetUserId() || committing_as_superuser);
+}
+
+static bool
+is_from_before_start(const prepared_transaction *transaction, const char *gid)
+{
+	return strcmp(transaction->gid, gid) == 0 &&
+		may_end(transaction->owner, transaction->database) && !is_listed(transaction->xid);
+}
+
+/*
+ * Rule 10.  What is prepared under this gid from now on sees it among gids_committing, and raises its own
+ * writers: so the list may be read before the command decides which transaction it ends.
+ */
 void
 cx_prepared_begin_commit(const char *gid)
 {
 	static bool at_exit = false;
-	bool		known = false;
 	int			count = 0;
 
+	if (state->room == 0 || strlen(gid) >= GIDSIZE)
+		return;					/* nothing has this gid */
 	if (!at_exit)
 	{
 		before_shmem_exit(end_commit_at_exit, (Datum) 0);
@@ -374,33 +480,36 @@ cx_prepared_begin_commit(const char *gid)
 												  sizeof(cx_slot) * committing_room);
 	}
 	strlcpy(committing_gid, gid, GIDSIZE);
+	committing_as_superuser = superuser();
 	committing_sweeps = 0;
 	unknown_sweeps = 0;
+	committing_count = 0;
+	committing = true;
 
 	LWLockAcquire(&state->lock, LW_SHARED);
-	gids_committing[cx_my_proc_number()] = gid_hash(committing_gid);
+	gids_committing[cx_my_proc_number()] = gid_hash(committing_gid, committing_as_superuser ?
+													InvalidOid : GetUserId());
 	for (int i = 0; i < state->room; i++)
 	{
 		const prepared_set *set = &state->sets[i];
 
-		if (!TransactionIdIsValid(set->xid) || strcmp(set->gid, committing_gid) != 0)
+		if (!TransactionIdIsValid(set->xid) || strcmp(set->gid, committing_gid) != 0 ||
+			!may_end(set->owner, set->database))
 			continue;
 		memcpy(committing_slots + count, set->slots, sizeof(cx_slot) * set->slot_count);
 		count += set->slot_count;
 		committing_sweeps |= set->sweeps;
-		known |= set->prepared;
 	}
 	LWLockRelease(&state->lock);
 
-	if (!known)
+	if (find_prepared(is_from_before_start, committing_gid))
 	{
 		committing_slots[count++] = CX_SLOT_GLOBAL;
 		if (cx_era_in_use())
 			cx_sweeps_expect_everything(&unknown_sweeps);
 	}
 
-	committing = true;
-	for (committing_count = 0; committing_count < count; committing_count++)
+	for (; committing_count < count; committing_count++)
 		cx_clock_writers_add(committing_slots[committing_count]);
 	CX_STOP(CX_STOP_PREPARED_BEGUN);
 }
@@ -473,65 +582,10 @@ release_unannounced(void)
 }
 
 static bool
-is_listed(TransactionId xid)
+is_left_by_apply_worker(const prepared_transaction *transaction, const char *gid)
 {
-	bool		found = false;
-
-	LWLockAcquire(&state->lock, LW_SHARED);
-	for (int i = 0; i < state->room && !found; i++)
-		found = TransactionIdEquals(state->sets[i].xid, xid);
-	LWLockRelease(&state->lock);
-	return found;
-}
-
-/*
- * Is a transaction prepared that an apply worker prepared before this start?  The list of prepared
- * transactions is private to twophase.c; the function behind pg_prepared_xacts is the way to it.
- */
-static bool
-apply_worker_left_prepared(void)
-{
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "cache_ext prepared",
-												  ALLOCSET_SMALL_SIZES);
-	MemoryContext old = MemoryContextSwitchTo(context);
-	ExprContext *econtext = CreateStandaloneExprContext();
-	ReturnSetInfo result = {.type = T_ReturnSetInfo, .econtext = econtext,
-							.allowedModes = SFRM_ValuePerCall};
-	FmgrInfo	function;
-	bool		found = false;
-
-	LOCAL_FCINFO(fcinfo, 0);
-
-	memset(&function, 0, sizeof(function));
-	function.fn_addr = pg_prepared_xact;
-	function.fn_strict = true;
-	function.fn_retset = true;
-	function.fn_mcxt = context;
-	InitFunctionCallInfoData(*fcinfo, &function, 0, InvalidOid, NULL, (Node *) &result);
-
-	for (;;)
-	{
-		Datum		row;
-		HeapTupleHeader tuple;
-		bool		isnull;
-		TransactionId xid;
-		char	   *gid;
-
-		fcinfo->isnull = false;
-		row = FunctionCallInvoke(fcinfo);
-		if (result.isDone == ExprEndResult)
-			break;
-		tuple = DatumGetHeapTupleHeader(row);
-		xid = DatumGetTransactionId(GetAttributeByNum(tuple, 1, &isnull));
-		gid = TextDatumGetCString(GetAttributeByNum(tuple, 2, &isnull));
-		if (strncmp(gid, APPLY_WORKER_GID, strlen(APPLY_WORKER_GID)) == 0 && !is_listed(xid))
-			found = true;
-	}
-
-	FreeExprContext(econtext, true);
-	MemoryContextSwitchTo(old);
-	MemoryContextDelete(context);
-	return found;
+	return strncmp(transaction->gid, APPLY_WORKER_GID, strlen(APPLY_WORKER_GID)) == 0 &&
+		!is_listed(transaction->xid);
 }
 
 void
@@ -552,7 +606,7 @@ cx_prepared_settle_start(void)
 	if (now - state->start_checked < START_CHECK_US)
 		return;
 	state->start_checked = now; /* two at once do no harm */
-	if (RecoveryInProgress() || apply_worker_left_prepared())
+	if (RecoveryInProgress() || find_prepared(is_left_by_apply_worker, NULL))
 		return;
 
 	/* whoever lowers the flag lowers the slot; what is gone may have committed unannounced */

@@ -22,7 +22,7 @@ extern void cx_prepared_forget_gid(void);
 
 /*
  * For the utility hook.  COMMIT PREPARED: begin before the command runs, end after it, on success
- * and error alike (at process exit it is done here).  Not nested.
+ * and error alike (at process exit it is done here).  Not nested, not inside a transaction block.
  */
 extern void cx_prepared_begin_commit(const char *gid);
 extern void cx_prepared_end_commit(void);
@@ -32,8 +32,8 @@ extern void cx_prepared_rolled_back(const char *gid);
 
 /*
  * For core/dirty.c.  store: the transaction is going to be prepared and will change these slots
- * (and those of earlier calls).  stored: it is prepared.  abandon: it failed to be; does nothing
- * if nothing was stored.
+ * (and those of earlier calls), perhaps none.  stored: it is prepared.  abandon: it failed to be;
+ * does nothing if nothing was stored.
  */
 extern void cx_prepared_store(TransactionId xid, const cx_slot *slots, int count);
 extern void cx_prepared_stored(void);

@@ -65,15 +65,15 @@ void
 cx_execution_list_clocks(cx_execution *execution)
 {
 	MemoryContext old;
-	const cx_tag *definitions;
 	cx_tag	   *tags;
 	cx_slot    *slots;
 	int			count;
+	int			definitions;
 
 	if (execution->clocks.slots != NULL)
 		return;
 	old = MemoryContextSwitchTo(execution->context);
-	count = cx_statement_tags(execution->statement, execution->params, &tags);
+	count = cx_statement_tags(execution->statement, execution->params, &tags, &definitions);
 	slots = palloc(sizeof(cx_slot) * count);
 	execution->spreads = palloc(sizeof(uint64) * count);
 	for (int i = 0; i < count; i++)
@@ -83,7 +83,7 @@ cx_execution_list_clocks(cx_execution *execution)
 	}
 	execution->clocks.slots = slots;
 	execution->clocks.count = count;
-	execution->clocks.definitions = cx_statement_definitions(execution->statement, &definitions);
+	execution->clocks.definitions = definitions;
 	pfree(tags);
 	MemoryContextSwitchTo(old);
 }

@@ -62,12 +62,14 @@ peek_at_redis(cx_peek *peek)
 void
 cx_peek_at(const cx_statement *statement, ParamListInfo params, bool fetch, cx_peek *peek)
 {
+	int			definitions;
+
 	memset(peek, 0, sizeof(*peek));
 	initStringInfo(&peek->key);
 	if (!cx_statement_key(statement, params, &peek->key, &peek->refused))
 		return;
 	peek->name = cx_redis_tier_name(peek->key.data, peek->key.len);
-	peek->tag_count = cx_statement_tags(statement, params, &peek->tags);
+	peek->tag_count = cx_statement_tags(statement, params, &peek->tags, &definitions);
 	if (!fetch)
 		return;
 

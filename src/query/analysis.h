@@ -67,6 +67,12 @@ extern bool cx_relations_add_row_types(cx_analysis *analysis, Oid type);
 extern bool cx_relations_copy(Oid relation, cx_tracked *copy);
 
 /*
+ * objects.c: adds O of a function, type, operator, collation or language that the result depends on;
+ * nothing for InvalidOid and for what is built in.  Refuses what is temporary.
+ */
+extern bool cx_objects_add(cx_analysis *analysis, Oid catalog, Oid object);
+
+/*
  * functions.c: a call of a function, with the expressions of its arguments, its type in this call
  * and, for one that returns RECORD in FROM, the types of the columns that its caller lists.
  */
@@ -98,6 +104,9 @@ extern void cx_libraries_add_relation(cx_analysis *analysis, Oid relation);
 extern bool cx_comparisons_review_operator(cx_analysis *analysis, Oid operator);
 extern bool cx_comparisons_review_sort(cx_analysis *analysis, const SortGroupClause *clause);
 extern bool cx_comparisons_review_rows(cx_analysis *analysis, const RowCompareExpr *comparison);
+
+/* comparisons.c: an operator that PostgreSQL picks, and its function; InvalidOid is fine. */
+extern bool cx_comparisons_review_picked(cx_analysis *analysis, Oid operator);
 
 /* comparisons.c: the arguments of a built-in function that takes them of any type. */
 extern bool cx_comparisons_review_arguments(cx_analysis *analysis, Form_pg_proc function,

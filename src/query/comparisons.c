@@ -18,6 +18,7 @@
 #include "access/nbtree.h"
 #include "access/transam.h"
 #include "catalog/pg_am.h"
+#include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
 #include "nodes/nodeFuncs.h"
 #include "utils/fmgroids.h"
@@ -29,11 +30,12 @@ review_if_valid(cx_analysis *analysis, Oid function)
 	return !OidIsValid(function) || cx_functions_review_support(analysis, function);
 }
 
-static bool
-review_function_of(cx_analysis *analysis, Oid operator)
+bool
+cx_comparisons_review_picked(cx_analysis *analysis, Oid operator)
 {
 	return !OidIsValid(operator) ||
-		cx_functions_review_support(analysis, get_opcode(operator));
+		(cx_objects_add(analysis, OperatorRelationId, operator) &&
+		 cx_functions_review_support(analysis, get_opcode(operator)));
 }
 
 /* The functions by which a B-tree family orders values of these types. */
@@ -61,8 +63,8 @@ cx_comparisons_review_operator(cx_analysis *analysis, Oid operator)
 
 	if (operator < FirstNormalObjectId)
 		return true;
-	if (!review_function_of(analysis, get_negator(operator)) ||
-		!review_function_of(analysis, get_commutator(operator)) ||
+	if (!cx_comparisons_review_picked(analysis, get_negator(operator)) ||
+		!cx_comparisons_review_picked(analysis, get_commutator(operator)) ||
 		!review_hash(analysis, operator))
 		return false;
 	foreach(cell, get_mergejoin_opfamilies(operator))
@@ -88,8 +90,8 @@ cx_comparisons_review_sort(cx_analysis *analysis, const SortGroupClause *clause)
 	Oid			type;
 	int16		strategy;
 
-	if (!review_function_of(analysis, clause->eqop) ||
-		!review_function_of(analysis, clause->sortop))
+	if (!cx_comparisons_review_picked(analysis, clause->eqop) ||
+		!cx_comparisons_review_picked(analysis, clause->sortop))
 		return false;
 	if (clause->eqop >= FirstNormalObjectId && !review_hash(analysis, clause->eqop))
 		return false;
@@ -132,7 +134,7 @@ cx_comparisons_review_rows(cx_analysis *analysis, const RowCompareExpr *comparis
 
 		get_op_opfamily_properties(lfirst_oid(operator), lfirst_oid(family), false, &strategy,
 								   &left, &right);
-		if (!review_function_of(analysis, lfirst_oid(operator)) ||
+		if (!cx_comparisons_review_picked(analysis, lfirst_oid(operator)) ||
 			!review_order(analysis, lfirst_oid(family), left, right))
 			return false;
 	}

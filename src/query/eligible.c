@@ -14,6 +14,8 @@
 
 #include "access/transam.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_collation.h"
+#include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
@@ -107,7 +109,8 @@ note_folding(cx_analysis *analysis, Node *node, Oid function)
 static bool
 review_operator(cx_analysis *analysis, Oid operator, List *arguments, Oid result_type)
 {
-	return cx_functions_review_call(analysis, get_opcode(operator), arguments, result_type, NIL) &&
+	return cx_objects_add(analysis, OperatorRelationId, operator) &&
+		cx_functions_review_call(analysis, get_opcode(operator), arguments, result_type, NIL) &&
 		cx_comparisons_review_operator(analysis, operator);
 }
 
@@ -522,8 +525,8 @@ walk(Node *node, void *context)
 			return expression_tree_walker(node, walk, context);
 
 		case T_CTECycleClause:
-			if (!cx_functions_review_support(analysis,
-											 get_opcode(((CTECycleClause *) node)->cycle_mark_neop)))
+			if (!cx_comparisons_review_picked(analysis,
+											  ((CTECycleClause *) node)->cycle_mark_neop))
 				return true;
 			return expression_tree_walker(node, walk, context);
 
@@ -554,7 +557,9 @@ walk(Node *node, void *context)
 
 		default:
 			if (!review_expression(analysis, node) ||
-				!cx_relations_add_row_types(analysis, exprType(node)))
+				!cx_relations_add_row_types(analysis, exprType(node)) ||
+				!cx_objects_add(analysis, CollationRelationId, exprCollation(node)) ||
+				!cx_objects_add(analysis, CollationRelationId, exprInputCollation(node)))
 				return true;
 			return expression_tree_walker(node, walk, context);
 	}

@@ -22,9 +22,12 @@
 #include "access/htup_details.h"
 #include "access/transam.h"
 #include "catalog/pg_aggregate.h"
+#include "catalog/pg_conversion.h"
 #include "catalog/pg_language.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
+#include "catalog/pg_ts_config.h"
+#include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/parse_agg.h"
@@ -63,6 +66,51 @@ sets_search_path(HeapTuple tuple)
 }
 
 /*
+ * What text search functions do is defined by configurations, dictionaries, parsers and templates, which
+ * refer to each other: one tag for all of them.  Is a built-in function one of these?
+ */
+static bool
+uses_text_search(Form_pg_proc form)
+{
+	if (form->provolatile == PROVOLATILE_STABLE && form->pronamespace == PG_CATALOG_NAMESPACE &&
+		cx_reviewed_find(form) == CX_REVIEWED_TEXT_SEARCH)
+		return true;
+	for (int i = 0; i < form->pronargs; i++)
+	{
+		if (form->proargtypes.values[i] == REGCONFIGOID ||
+			form->proargtypes.values[i] == REGDICTIONARYOID)
+			return true;
+	}
+	return false;
+}
+
+/* Dictionaries, parsers and their templates are functions too. */
+static void
+add_text_search(cx_analysis *analysis)
+{
+	analysis->statement->uses_libraries = true;
+	cx_tags_add(analysis->statement, CX_TAG_OBJECT, InvalidOid, 0, TSConfigRelationId);
+}
+
+/* LANGUAGE internal: another name of a built-in function, with any signature. */
+static bool
+is_alias_of_text_search(HeapTuple alias)
+{
+	bool		isnull;
+	Datum		source = SysCacheGetAttr(PROCOID, alias, Anum_pg_proc_prosrc, &isnull);
+	Oid			function = fmgr_internal_function(TextDatumGetCString(source));
+	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	bool		result = true;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		result = uses_text_search((Form_pg_proc) GETSTRUCT(tuple));
+		ReleaseSysCache(tuple);
+	}
+	return result;
+}
+
+/*
  * What any body can depend on besides its arguments: what names stand for at each call, and rights.
  */
 static void
@@ -72,14 +120,17 @@ add_opaque_body(cx_analysis *analysis, HeapTuple tuple)
 	Form_pg_proc form = (Form_pg_proc) GETSTRUCT(tuple);
 
 	/*
-	 * A name in the body may be looked up at each call: search_path decides, a new relation may
+	 * A name in the body may be looked up at each call: search_path decides, a new object may
 	 * shadow the old one, and temporary ones come before all others even if it sets search_path.
+	 * What the names stand for may change, and so may the rights of those the body runs as: every
+	 * change marks the tag of all names, or that of all roles.
 	 */
 	if (!sets_search_path(tuple))
 		statement->needs_search_path = true;
 	statement->resolves_names = true;
 	cx_libraries_add(analysis, form->oid);
 	cx_tags_add(statement, CX_TAG_DEFINITION, InvalidOid, 0, 0);
+	cx_tags_add(statement, CX_TAG_ROLE, InvalidOid, 0, 0);
 
 	/*
 	 * Statements in the body run with the rights of the caller, which nobody checks on a hit: let
@@ -87,6 +138,15 @@ add_opaque_body(cx_analysis *analysis, HeapTuple tuple)
 	 */
 	if (!form->prosecdef && form->prolang != ClanguageId)
 		statement->needs_user = true;
+}
+
+static void
+add_body(cx_analysis *analysis, HeapTuple tuple)
+{
+	if (((Form_pg_proc) GETSTRUCT(tuple))->prolang != INTERNALlanguageId)
+		add_opaque_body(analysis, tuple);
+	else if (is_alias_of_text_search(tuple))
+		add_text_search(analysis);
 }
 
 bool
@@ -156,13 +216,8 @@ review_built_in(cx_analysis *analysis, Form_pg_proc form, List *arguments, Oid r
 	cx_reviewed review;
 	ListCell   *cell;
 
-	/* dictionaries, parsers and their templates are functions too */
-	for (int i = 0; i < form->pronargs; i++)
-	{
-		if (form->proargtypes.values[i] == REGCONFIGOID ||
-			form->proargtypes.values[i] == REGDICTIONARYOID)
-			analysis->statement->uses_libraries = true;
-	}
+	if (uses_text_search(form))
+		add_text_search(analysis);
 	if (form->provolatile == PROVOLATILE_IMMUTABLE)
 		return cx_comparisons_review_arguments(analysis, form, arguments);
 
@@ -189,10 +244,10 @@ review_built_in(cx_analysis *analysis, Form_pg_proc form, List *arguments, Oid r
 			return true;
 		case CX_REVIEWED_TEXT_SEARCH:
 			analysis->statement->needs_text_search = true;
-			analysis->statement->uses_libraries = true;
 			return true;
 		case CX_REVIEWED_SEARCH_PATH:
 			analysis->statement->needs_search_path = true;
+			cx_tags_add(analysis->statement, CX_TAG_OBJECT, InvalidOid, 0, ConversionRelationId);
 			return true;
 		case CX_REVIEWED_SETTING:
 			return review_setting(analysis, arguments);
@@ -261,8 +316,7 @@ review_body(cx_analysis *analysis, HeapTuple tuple, List *arguments, Oid result_
 	Form_pg_proc form = (Form_pg_proc) GETSTRUCT(tuple);
 	const char *why_opaque;
 
-	if (form->prolang != INTERNALlanguageId)
-		add_opaque_body(analysis, tuple);
+	add_body(analysis, tuple);
 	if (cx_bodies_review(analysis, tuple, arguments, result_type, column_types))
 		return true;
 	if (analysis->refusal != CX_REFUSED_OPAQUE)
@@ -437,15 +491,18 @@ review_function(cx_analysis *analysis, Oid function, bool called, List *argument
 	if (form->provolatile == PROVOLATILE_VOLATILE)
 		fine = cx_analysis_refuse_as(analysis, CX_REFUSED_FOR_GOOD, "function %s is VOLATILE",
 									 format_procedure(function));
+	else if (!cx_objects_add(analysis, ProcedureRelationId, function) ||
+			 !cx_objects_add(analysis, ProcedureRelationId, form->prosupport) ||
+			 !cx_objects_add(analysis, LanguageRelationId, form->prolang))
+		fine = false;
 	else if (built_in)
 		fine = review_built_in(analysis, form, arguments, result_type, column_types);
 	else if (form->prokind == PROKIND_AGGREGATE)
 		fine = review_aggregate_parts(analysis, function, arguments, result_type);
 	else if (is_believed(form))
 	{
-		if (form->prolang != INTERNALlanguageId)
-			add_opaque_body(analysis, tuple);
-		else
+		add_body(analysis, tuple);
+		if (form->prolang == INTERNALlanguageId)
 			fine = cx_comparisons_review_values(analysis, arguments, result_type);
 		add_allowed_settings(statement, function);
 	}

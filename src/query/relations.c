@@ -233,7 +233,8 @@ cx_relations_add_read(cx_analysis *analysis, Oid function, Oid relation)
 
 /*
  * A value of a table's row type follows the table's definition: ADD COLUMN makes it longer.  So do
- * values of the types made from it.  Composite types of their own are no relation's: G.
+ * values of the types made from it.  Other types of users have tags of their own: an enum's labels, a
+ * domain's constraints, a composite's attributes change.
  */
 bool
 cx_relations_add_row_types(cx_analysis *analysis, Oid type)
@@ -250,6 +251,13 @@ cx_relations_add_row_types(cx_analysis *analysis, Oid type)
 	element = get_element_type(type);
 	if (OidIsValid(element))
 		return cx_relations_add_row_types(analysis, element);
+
+	if (get_rel_relkind(get_typ_typrelid(type)) == RELKIND_COMPOSITE_TYPE ||
+		get_typtype(type) != TYPTYPE_COMPOSITE)
+	{
+		if (!cx_objects_add(analysis, TypeRelationId, type))
+			return false;
+	}
 
 	switch (get_typtype(type))
 	{

@@ -52,10 +52,12 @@ extern void cx_statement_parse_key(StringInfo out);
 
 /*
  * The tags with their values for these parameters, palloc'd in CurrentMemoryContext.  Always holds
- * G and a D for every relation: the definitions are first, cx_statement_definitions() counts them.
- * Never fails: a value that can't be hashed makes the tag T.
+ * G, a D for every relation and an O for every object that is not built in.  Never fails: a value that
+ * can't be hashed makes the tag T.  Definitions are first, *definitions counts them; those that are the
+ * same for all users and parameters are cx_statement_definitions().
  */
-extern int	cx_statement_tags(const cx_statement *statement, ParamListInfo params, cx_tag **tags);
+extern int	cx_statement_tags(const cx_statement *statement, ParamListInfo params, cx_tag **tags,
+							  int *definitions);
 extern int	cx_statement_definitions(const cx_statement *statement, const cx_tag **tags);
 
 /*

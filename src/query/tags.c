@@ -12,6 +12,7 @@
 #include "query/private.h"
 
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -251,7 +252,7 @@ cx_tags_add_values(cx_statement *statement, Oid relation, const cx_tracked_key *
 static bool
 is_definition(const cx_tag *tag)
 {
-	return tag->kind == CX_TAG_DEFINITION || tag->kind == CX_TAG_DATABASE;
+	return tag->kind != CX_TAG_TABLE && tag->kind != CX_TAG_KEY;
 }
 
 static bool
@@ -339,12 +340,34 @@ cx_statement_definitions(const cx_statement *statement, const cx_tag **tags)
 }
 
 int
-cx_statement_tags(const cx_statement *statement, ParamListInfo params, cx_tag **tags)
+cx_statement_tags(const cx_statement *statement, ParamListInfo params, cx_tag **tags,
+				  int *definitions)
 {
-	int			count = statement->tag_count;
+	int			count = statement->definition_count;
+	int			row_count = statement->tag_count - count;
 
-	*tags = palloc(sizeof(cx_tag) * (count + statement->pin_count * CX_MAX_KEY_VALUES));
+	*tags = palloc(sizeof(cx_tag) *
+				   (statement->tag_count + statement->pin_count * CX_MAX_KEY_VALUES + 2));
 	memcpy(*tags, statement->tags, sizeof(cx_tag) * count);
+
+	/* the key has the OID: a role may get another name, or its OID be another's after it was dropped */
+	if (statement->needs_user)
+	{
+		cx_tag		tag = {CX_TAG_ROLE, GetUserId()};
+
+		(*tags)[count++] = tag;
+	}
+	if (statement->needs_session_user)
+	{
+		cx_tag		tag = {CX_TAG_ROLE, GetSessionUserId()};
+
+		(*tags)[count++] = tag;
+	}
+	*definitions = count;
+
+	memcpy(*tags + count, statement->tags + statement->definition_count,
+		   sizeof(cx_tag) * row_count);
+	count += row_count;
 
 	for (int i = 0; i < statement->pin_count; i++)
 	{

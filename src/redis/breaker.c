@@ -14,8 +14,9 @@
  * 3. The right to probe is a lease that ends by itself: a prober may die.
  * 4. Any answer closes the breaker, also one to a call that began before it opened.
  *
- * A session sets its own redis_timeout and max_entry_size, so a timeout may be its own doing: it
- * takes several in a row, without an answer to anybody in between, to keep others from Redis.
+ * A timeout may be an accident of one call: it takes several in a row, without an answer to anybody in
+ * between, to keep others from Redis.  Those that a session brought about itself are no failures
+ * (redis.c).
  */
 #include "postgres.h"
 
@@ -123,6 +124,12 @@ cx_breaker_enter(int64 longest_us)
 		return true;
 	my_probe = 0;
 	return false;
+}
+
+bool
+cx_breaker_probing(void)
+{
+	return my_probe != 0;
 }
 
 /* Gives back the right to probe, unless it ran out and is another's now. */

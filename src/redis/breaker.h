@@ -18,6 +18,10 @@ extern bool cx_breaker_passable(void);
  */
 extern bool cx_breaker_enter(int64 longest_us);
 
+/* Does the call that was let through decide for all whether Redis answers again? */
+extern bool cx_breaker_probing(void);
+
+
 extern void cx_breaker_succeeded(void);
 
 /*

@@ -10,7 +10,11 @@
  *	  settings it was made with have changed.  The kernel closes it when the process ends.
  * 2. When an interrupt ends a call, the connection is closed before the error leaves.
  * 3. Where interrupts can't be processed, nothing is tried: the wait could not be ended.
- * 4. A call on a kept connection that turns out to be dead is repeated on a new one only if the
+ * 4. All sessions suffer when the breaker opens, so one can't make it open: a timeout counts only if the
+ *	  call had the time that the server's configuration gives, nothing of an answer had come, and what
+ *	  was sent is small.  A Redis that is really down fails somebody's small call soon.  A probe takes the
+ *	  server's time, whatever its session's settings are.
+ * 5. A call on a kept connection that turns out to be dead is repeated on a new one only if the
  *	  caller said that sent twice it has the same effect as sent once.
  */
 #include "postgres.h"
@@ -106,15 +110,49 @@ follow_settings(cx_trouble *trouble)
 	return true;
 }
 
+/* The time that a call has in all, and that of a connection. */
+static int64
+call_us(const cx_redis_budget *budget)
+{
+	return cx_breaker_probing() ? Max(budget->left_us, (int64) cx_server_redis_timeout * 1000) :
+		budget->left_us;
+}
+
+static int64
+connect_us(void)
+{
+	int			timeout = cx_breaker_probing() ?
+		Max(cx_redis_connect_timeout, cx_server_redis_connect_timeout) : cx_redis_connect_timeout;
+
+	return (int64) timeout * 1000;
+}
+
 static bool
 open_connection(cx_deadline *deadline, cx_trouble *trouble)
 {
 	int64		left_us = deadline->at_us - cx_wait_clock();
-	cx_deadline sooner = cx_wait_deadline(Min(left_us, (int64) cx_redis_connect_timeout * 1000));
+	cx_deadline sooner = cx_wait_deadline(Min(left_us, connect_us()));
 
 	connections++;
-	return cx_connection_open(connection, &current_url, &sooner, trouble) &&
-		cx_login(connection, &current_url, &sooner, trouble);
+	if (cx_connection_open(connection, &current_url, &sooner, trouble) &&
+		cx_login(connection, &current_url, &sooner, trouble))
+		return true;
+	trouble->own_doing = connect_us() < (int64) cx_server_redis_connect_timeout * 1000;
+	return false;
+}
+
+/* What takes longer than a round trip to send. */
+#define LARGE_REQUEST (64 * 1024)
+
+static bool
+is_large(const cx_redis_command *commands, int count)
+{
+	size_t		size = 0;
+
+	for (int i = 0; i < count; i++)
+		for (int arg = 0; arg < commands[i].argc; arg++)
+			size += commands[i].argvlen[arg];
+	return size > LARGE_REQUEST;
 }
 
 typedef enum call_kind
@@ -141,6 +179,7 @@ exchange(const cx_redis_command *commands, int count, cx_redis_reply *replies, c
 									  &progress);
 		if (done)
 			return true;
+		trouble->own_doing = progress == CX_ANSWER_BEGAN || is_large(commands, count);
 		*maybe_done = progress != CX_NOTHING_SENT;
 		/* the server may have closed it between the check and the request: once more, then */
 		if (trouble->kind != CX_TROUBLE_LOST || progress == CX_ANSWER_BEGAN ||
@@ -153,6 +192,8 @@ exchange(const cx_redis_command *commands, int count, cx_redis_reply *replies, c
 		return false;
 	done = cx_connection_exchange(connection, commands, count, replies, deadline, trouble,
 								  &progress);
+	if (!done)
+		trouble->own_doing = progress == CX_ANSWER_BEGAN || is_large(commands, count);
 	*maybe_done |= progress != CX_NOTHING_SENT;
 	return done;
 }
@@ -178,9 +219,9 @@ is_served(const cx_redis_reply *replies, int count, cx_trouble *trouble, bool *m
 	return true;
 }
 
-/* What a failed call means for all backends. */
+/* What a failed call means for all backends; hurried: it had less time than the server's settings give. */
 static void
-tell_breaker(const cx_trouble *trouble)
+tell_breaker(const cx_trouble *trouble, bool hurried)
 {
 	char		problem[sizeof(trouble->text) + sizeof(current_url.host) + 32];
 
@@ -201,6 +242,12 @@ tell_breaker(const cx_trouble *trouble)
 			cx_breaker_log(problem);
 			break;
 		case CX_TROUBLE_TIMEOUT:
+			if (hurried || trouble->own_doing)
+			{
+				cx_breaker_abandoned();
+				break;
+			}
+			/* FALLTHROUGH */
 		case CX_TROUBLE_LOST:
 			cx_breaker_failed(false, problem);
 			break;
@@ -253,6 +300,7 @@ call(const cx_redis_command *commands, int count, cx_redis_reply *replies, call_
 {
 	cx_deadline deadline;
 	cx_trouble	trouble;
+	bool		hurried;
 	bool		maybe_done;
 	bool		done;
 
@@ -262,7 +310,7 @@ call(const cx_redis_command *commands, int count, cx_redis_reply *replies, call_
 		return CX_REDIS_UNCONFIGURED;
 	}
 	if (budget->left_us <= 0 || !INTERRUPTS_CAN_BE_PROCESSED() ||
-		!cx_breaker_enter(budget->left_us))
+		!cx_breaker_enter(Max(budget->left_us, (int64) cx_server_redis_timeout * 1000)))
 	{
 		note_problem(CX_REDIS_UNREACHABLE, false, budget->left_us <= 0 ? "no answer in time" :
 					 "not tried, since it did not answer a moment ago");
@@ -270,7 +318,8 @@ call(const cx_redis_command *commands, int count, cx_redis_reply *replies, call_
 		return CX_REDIS_DOWN;
 	}
 
-	deadline = cx_wait_deadline(budget->left_us);
+	hurried = call_us(budget) < (int64) cx_server_redis_timeout * 1000;
+	deadline = cx_wait_deadline(call_us(budget));
 	PG_TRY();
 	{
 		maybe_done = false;
@@ -296,7 +345,7 @@ call(const cx_redis_command *commands, int count, cx_redis_reply *replies, call_
 		return CX_REDIS_OK;
 	}
 	note_trouble(&trouble, maybe_done);
-	tell_breaker(&trouble);
+	tell_breaker(&trouble, hurried);
 	if (trouble.kind == CX_TROUBLE_UNRESOLVED)
 	{
 		cx_count(CX_COUNT_REDIS_SKIPPED);

@@ -14,6 +14,7 @@ cx_trouble_set(cx_trouble *trouble, cx_trouble_kind kind, const char *format, ..
 
 	trouble->kind = kind;
 	trouble->for_log_only = false;
+	trouble->own_doing = false;
 	va_start(args, format);
 	vsnprintf(trouble->text, sizeof(trouble->text), format, args);
 	va_end(args);

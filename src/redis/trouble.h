@@ -25,6 +25,7 @@ typedef struct cx_trouble
 {
 	cx_trouble_kind kind;
 	bool		for_log_only;	/* the text names what no user should see */
+	bool		own_doing;		/* no fault of the server's: impatience, or a call that is large */
 	char		text[256];		/* for the log: no password, no user's data, printable ASCII */
 } cx_trouble;
 

@@ -9,8 +9,9 @@ use RedisServer;
 use Resp;
 use Session;
 use Test::More;
+use Time::HiRes qw(usleep);
 
-# What the fake Redis does is written in a file: "good", "silent" or "loading".
+# What the fake Redis does is written in a file: "good", "slow", "silent", "partial" or "loading".
 my $mode_file = "$PostgreSQL::Test::Utils::tmp_check/mode";
 sub mode
 {
@@ -22,6 +23,8 @@ mode('loading');
 my $fake = Resp::FakeServer->new(sub {
 	my $mode = slurp_file($mode_file);
 	return '' if $mode eq 'silent';
+	return "\$1000000\r\nbegun" if $mode eq 'partial' && $_[0] eq 'GET';
+	usleep(100_000) if $mode eq 'slow';
 	return "-LOADING Redis is loading the dataset in memory\r\n" if $mode eq 'loading';
 	return $_[0] eq 'PING' ? "+PONG\r\n" : $_[0] eq 'GET' ? "\$-1\r\n" : "+OK\r\n";
 });
@@ -32,6 +35,16 @@ my $node = cache_node('breaker', undef, "cache_ext.redis_url = '" . $fake->url .
 my @sessions = map { Session->new($node) } 1 .. 4;
 my ($s, $prober) = @sessions;
 my $query = 'SELECT value::text FROM t';
+
+# The server's own timeout, which sessions have that set none.
+sub server_timeout
+{
+	my ($timeout) = @_;
+	$node->append_conf('postgresql.conf', "cache_ext.redis_timeout = $timeout");
+	$s->ok('SELECT pg_reload_conf()');
+	wait_until('the timeout is there', sub { $s->ok('SHOW cache_ext.redis_timeout') eq $timeout });
+	return;
+}
 
 # Until the back-off is over, a query just runs.
 sub await_probe
@@ -97,7 +110,8 @@ stores($_, $query, 'closed for all') for @sessions;
 
 # A prober that dies does not keep the others from probing for ever: its right ends a second after its
 # timeout.
-$prober->ok(q{SET cache_ext.redis_timeout = '5s'});
+server_timeout('5s');
+wait_until('the prober has it', sub { $prober->ok('SHOW cache_ext.redis_timeout') eq '5s' });
 mode('loading');
 wait_until('the breaker opens', sub { outcome($s, $query) eq 'bypass' });
 mode('silent');
@@ -116,13 +130,38 @@ $s->ok('SELECT pg_reload_conf()');
 wait_until('the breaker closes', sub { outcome($s, $query) eq 'stored' });
 stores($s, $query, 'closed by a reload');
 
-# Timeouts open it only if there are several in a row: a session may set its own timeout too low.
-mode('silent');
+# A session may set timeouts of its own: that they are over says nothing about Redis.
 my $hasty = Session->new($node);
-$hasty->ok(q{SET cache_ext.redis_timeout = '1ms'});
-is(cached($hasty, $query), '7', 'a session with too short a timeout');
+for my $setting (qw(redis_timeout redis_connect_timeout))
+{
+	mode('silent');
+	$hasty->ok("SET cache_ext.$setting = '1ms'");
+	is(cached($hasty, $query), '7', "a session with too short a $setting") for 1 .. 10;
+	mode('good');
+	stores($s, $query, 'keeps nobody else from Redis');
+}
+
+# Nor does an answer that has begun; those with the server's timeout that see nothing of one do.
+server_timeout('200ms');
+mode('partial');
+is(cached($s, $query), '7', 'an answer that is not all there in time') for 1 .. 4;
 mode('good');
-stores($s, $query, 'keeps nobody else from Redis');
+stores($s, $query, 'is one of a Redis that is there');
+mode('silent');
+is(cached($s, $query), '7', 'no answer') for 1 .. 3;
+mode('good');
+bypasses($s, $query, 'is one of a Redis that is not');
+
+# A probe has the server's time, whatever its session's is.
+server_timeout('30s');
+mode('loading');
+wait_until('the breaker opens', sub { outcome($s, $query) eq 'bypass' });
+mode('slow');
+my $commands = counter($s, 'redis_commands');
+wait_until('its probe is answered',
+	sub { cached($hasty, $query); counter($s, 'redis_commands') > $commands });
+mode('good');
+stores($s, $query, 'closed by a session that is in a hurry');
 
 # A real Redis, gone and back.
 my $redis = RedisServer->new('breaker');

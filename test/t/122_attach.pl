@@ -221,6 +221,35 @@ EOS
 is(left_after('coloured', 'coloured:*', q{ALTER TYPE colour RENAME VALUE 'red' TO 'rouge'}), '1 to 0', 'a value has another name');
 is(left_after('coloured', 'coloured:*', 'SELECT 1'), '1 to 1', 'it is set again');
 is(entity($client, 'coloured:1')->{c}, 'rouge', 'with the new name');
+$s->ok(<<'EOS');
+CREATE TYPE paint AS (c colour, n int); CREATE DOMAIN paints AS paint[];
+CREATE TABLE painted (id int PRIMARY KEY, p paints, v text);
+SELECT cache_ext.attach('painted', 'painted:{id}', 'write_through');
+INSERT INTO painted VALUES (1, ARRAY[('rouge', 1)::paint], '');
+EOS
+is(left_after('painted', 'painted:*', q{ALTER TYPE colour RENAME VALUE 'rouge' TO 'red'}), '1 to 0',
+	'a value of a column of arrays of composites');
+is(left_after('painted', 'painted:*', q{ALTER TYPE paint RENAME ATTRIBUTE n TO m}), '1 to 0', 'an attribute renamed');
+is(left_after('painted', 'painted:*', q{CREATE TYPE taste AS ENUM ('x'); ALTER TYPE taste RENAME VALUE 'x' TO 'y';
+	ALTER TYPE taste ADD VALUE 'z'; CREATE TYPE tastes AS (t taste); ALTER TYPE tastes ADD ATTRIBUTE n int;
+	CREATE DOMAIN lonely AS int; ALTER DOMAIN lonely ADD CHECK (value > 0);
+	CREATE TYPE pg_temp.own AS ENUM ('x'); ALTER TYPE pg_temp.own ADD VALUE 'y'}), '1 to 1', 'types of other columns');
+like($s->query(q{COMMIT PREPARED 'nope'}), qr/does not exist|are disabled/, 'nothing is prepared');
+is(left_after('painted', 'painted:*', 'SELECT 1'), '1 to 1', 'and nothing goes');
+
+# a table that is attached while a type changes waits for that
+$s->ok(q{SELECT cache_ext.detach('coloured')});
+my $changer = Session->new($node);
+$changer->ok(q{BEGIN; ALTER TYPE colour RENAME VALUE 'red' TO 'scarlet'});
+$s->send(q{SELECT cache_ext.attach('coloured', 'coloured:{id}', 'write_through')});
+wait_until('attach() waits', sub {
+	$node->safe_psql('postgres', q{SELECT count(*) FROM pg_locks WHERE NOT granted AND pid = } . $s->pid) eq '1';
+});
+$changer->ok('COMMIT');
+$s->finish;
+$changer->close;
+is(left_after('coloured', 'coloured:*', 'SELECT 1'), '1 to 1', 'then it is attached');
+is(entity($client, 'coloured:1')->{c}, 'scarlet', 'and rows have the new name');
 
 note '--- partitions';
 $s->ok(<<'EOS');
