@@ -198,8 +198,8 @@ leave_scratch()
 # build [VARIABLE=VALUE...]: without warnings, or it fails.
 build()
 {
-	make -s -j "$(nproc)" PG_CONFIG="$cx_bin/pg_config" WERROR=-Werror "$@" all
-	make -s PG_CONFIG="$cx_bin/pg_config" "$@" install
+	make -s -j "$(nproc)" PG_CONFIG="$cx_bin/pg_config" WERROR=-Werror "$@" all &&
+		make -s PG_CONFIG="$cx_bin/pg_config" "$@" install
 }
 
 start_redis()
