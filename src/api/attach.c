@@ -222,6 +222,8 @@ check_definition(Oid relid, List *arguments)
 				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
 				 errmsg("table \"%s\" cannot be attached with the key \"%s\": %s",
 						RelationGetRelationName(relation), texts[0], attachment->problem),
+				 attachment->unfit ?
+				 errhint("Name the columns that the map is to have in the argument \"columns\", or attach the table in mode \"invalidate\".") :
 				 !attachment->ambiguous ? 0 :
 				 errhint("The columns of a primary key, or of a unique index that is neither partial nor deferrable and whose columns are NOT NULL, must be in the key.")));
 	table_close(relation, NoLock);

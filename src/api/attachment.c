@@ -235,7 +235,8 @@ bind_to_relation(cx_attachment *attachment, Relation relation)
 		if (column_number(desc, lfirst(lc)) == InvalidAttrNumber)
 			return psprintf("column \"%s\" does not exist", (char *) lfirst(lc));
 	attachment->codec = cx_entity_codec_create(desc, attachment->columns, &refused, &reason);
-	if (attachment->codec == NULL && attachment->write_through)
+	attachment->unfit = attachment->codec == NULL && attachment->write_through;
+	if (attachment->unfit)
 		return psprintf("column \"%s\" cannot be part of the map: %s",
 						NameStr(TupleDescAttr(desc, refused - 1)->attname), reason);
 	return NULL;

@@ -38,7 +38,8 @@ typedef struct cx_attachment
 	 * then the rest is set.
 	 */
 	const char *problem;
-	bool		ambiguous;		/* the problem is that no unique index covers the key */
+	bool		ambiguous;		/* the problem is that no unique index covers the key, ... */
+	bool		unfit;			/* ... or that a column has no form in the map */
 	int			key_count;
 	AttrNumber	keys[CX_TEMPLATE_MAX_COLUMNS];	/* by the template's index */
 	Oid			key_types[CX_TEMPLATE_MAX_COLUMNS]; /* domains stripped */

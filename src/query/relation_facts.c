@@ -7,6 +7,7 @@
 #include "postgres.h"
 
 #include "query/relation_facts.h"
+#include "query/type_functions.h"
 
 #include "access/genam.h"
 #include "access/htup_details.h"
@@ -130,6 +131,7 @@ bool
 cx_tracked_hashable(Oid type)
 {
 	char		typtype = get_typtype(type);
+	Oid			function;
 
 	/*
 	 * Whether a container can be hashed depends on what it contains and can change under ALTER TYPE,
@@ -137,7 +139,13 @@ cx_tracked_hashable(Oid type)
 	 */
 	if ((typtype != TYPTYPE_BASE && typtype != TYPTYPE_ENUM) || type_is_array(type))
 		return false;
-	return OidIsValid(lookup_type_cache(type, TYPECACHE_HASH_PROC)->hash_proc);
+	function = lookup_type_cache(type, TYPECACHE_HASH_PROC)->hash_proc;
+
+	/*
+	 * Writers hash what they write, and readers what their conditions compare with: neither runs the
+	 * function otherwise, so it must not be the code of some role.
+	 */
+	return OidIsValid(function) && cx_type_functions_trusts(function);
 }
 
 /* Does this trigger fire on every such event, in every session, unconditionally? */

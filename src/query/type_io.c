@@ -4,16 +4,18 @@
  *
  * Numbers, text and bytea are coded natively.  Everything else goes through the type's own send and
  * receive functions, because receive functions check what they get: PostgreSQL itself lets clients
- * send them anything.  Three things need care:
+ * send them anything.  Four things need care:
  *
  * 1. Send and receive functions of text in any depth (enum labels, text inside arrays and rows)
  *	  convert to and from client_encoding.  The caller sees to it that this converts nothing.
  * 2. No type modifier is passed to receive and input functions: the value has been through it, and
  *	  a second time must not change it.
  * 3. What a type's functions give back need not be what they were given: extensions may leave
- *	  something out, xml rewrites its declaration, receiving a domain inside an array fails if the
- *	  value is older than a NOT VALID constraint.  So only combinations of PostgreSQL's own types
- *	  count as exact, without domains, and for the others the caller compares.
+ *	  something out, xml rewrites its declaration.  So only combinations of PostgreSQL's own types
+ *	  count as exact, and for the others the caller compares.
+ * 4. Functions of a type may be any role's code, which reading a column doesn't run: see
+ *	  query/type_functions.c, which says of what types values aren't coded.  A column that is a
+ *	  domain itself is coded as what it is over, without calling the domain's functions.
  *
  * Exact means what a query can see.  What PostgreSQL itself doesn't keep may change: what a dropped
  * column of a row held, whether a value in a row is compressed, in which order a tsquery stores its
@@ -23,6 +25,7 @@
  */
 #include "postgres.h"
 
+#include "query/type_functions.h"
 #include "query/type_io.h"
 
 #include "access/htup_details.h"
@@ -207,9 +210,6 @@ review_type(Oid type, type_review *review)
 			return NULL;
 		case TYPTYPE_COMPOSITE:
 			return review_attributes(type, review);
-		case TYPTYPE_DOMAIN:
-			review->exact = false;
-			return review_type(getBaseType(type), review);
 		case TYPTYPE_ENUM:
 			return NULL;
 		case TYPTYPE_RANGE:
@@ -220,7 +220,7 @@ review_type(Oid type, type_review *review)
 		case TYPTYPE_MULTIRANGE:
 			return review_type(get_multirange_range(type), review);
 		default:
-			return "a result column has a pseudo-type such as record";
+			return "a result column has a type that can't be read back";
 	}
 }
 
@@ -239,6 +239,16 @@ cx_type_io_lookup(Oid type, cx_type_io *io, const char **refused)
 	if (is_native(type, io))
 		return true;
 
+	if (get_typtype(type) == TYPTYPE_PSEUDO)
+	{
+		*refused = "a result column has a pseudo-type such as record";
+		return false;
+	}
+	if (!cx_type_functions_trusted(type))
+	{
+		*refused = "reading a result column's type back could run code of its owner";
+		return false;
+	}
 	*refused = review_type(type, &review);
 	if (*refused != NULL)
 		return false;

@@ -14,7 +14,11 @@
 
 #include "query/analysis.h"
 
+#include "access/genam.h"
+#include "access/table.h"
 #include "access/transam.h"
+#include "catalog/indexing.h"
+#include "catalog/pg_constraint.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
@@ -23,6 +27,8 @@
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
 #include "utils/typcache.h"
 
 /* What a reviewer does with each part of a type. */
@@ -283,29 +289,61 @@ cx_types_review_input(cx_analysis *analysis, Oid type)
 	return review_input(analysis, type);
 }
 
+/* The CHECK constraints of a domain itself. */
+static bool
+review_constraints(cx_analysis *analysis, Oid domain)
+{
+	Relation	constraints = table_open(ConstraintRelationId, AccessShareLock);
+	SysScanDesc scan;
+	ScanKeyData key;
+	HeapTuple	tuple;
+	bool		fine = true;
+
+	ScanKeyInit(&key, Anum_pg_constraint_contypid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(domain));
+	scan = systable_beginscan(constraints, ConstraintTypidIndexId, true, NULL, 1, &key);
+	while (fine && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Datum		expression;
+		bool		isnull;
+
+		if (((Form_pg_constraint) GETSTRUCT(tuple))->contype != CONSTRAINT_CHECK)
+			continue;
+		expression = heap_getattr(tuple, Anum_pg_constraint_conbin,
+								  RelationGetDescr(constraints), &isnull);
+		fine = isnull ||
+			cx_eligible_expression(analysis, stringToNode(TextDatumGetCString(expression)));
+	}
+	systable_endscan(scan);
+	table_close(constraints, AccessShareLock);
+	return fine;
+}
+
 /*
- * The constraints of a domain and of the domains below it.  Their expressions come planned, which
- * is how the executor will run them.
+ * The constraints of a domain and of the domains below it.  They are read from the catalog: the type
+ * cache would plan them, which computes their IMMUTABLE calls of constants.  That is code of the
+ * domain's owner, and the statement itself may never come to the point of planning it.
  */
 bool
 cx_types_review_domain(cx_analysis *analysis, Oid type)
 {
-	DomainConstraintRef *constraints;
-	ListCell   *cell;
+	HeapTuple	tuple;
+	Oid			below;
 
-	if (list_member_oid(analysis->domains, type))
-		return true;
-	analysis->domains = lappend_oid(analysis->domains, type);
-
-	constraints = palloc(sizeof(DomainConstraintRef));
-	InitDomainConstraintRef(type, constraints, CurrentMemoryContext, false);
-	foreach(cell, constraints->constraints)
+	while (get_typtype(type) == TYPTYPE_DOMAIN)
 	{
-		DomainConstraintState *constraint = (DomainConstraintState *) lfirst(cell);
-
-		if (constraint->check_expr != NULL &&
-			!cx_eligible_expression(analysis, (Node *) constraint->check_expr))
+		if (list_member_oid(analysis->domains, type))
+			return true;
+		analysis->domains = lappend_oid(analysis->domains, type);
+		if (!review_constraints(analysis, type))
 			return false;
+
+		tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
+		if (!HeapTupleIsValid(tuple))
+			elog(ERROR, "cache lookup failed for type %u", type);
+		below = ((Form_pg_type) GETSTRUCT(tuple))->typbasetype;
+		ReleaseSysCache(tuple);
+		type = below;
 	}
 	return true;
 }
