@@ -50,12 +50,6 @@ CREATE FUNCTION sent_send(sent) RETURNS bytea LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN PERFORM pg_catalog.nextval('tenancy.runs'); RETURN pg_catalog.textsend($1::text); END $$;
 ALTER TYPE sent SET (send = sent_send);
 RESET client_min_messages;
--- in C, but with a setting that its owner chose
-CREATE TYPE configured;
-CREATE FUNCTION configured_in(cstring) RETURNS configured LANGUAGE internal IMMUTABLE STRICT AS 'textin';
-CREATE FUNCTION configured_out(configured) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT AS 'textout'
-	SET search_path = tenancy;
-CREATE TYPE configured (input = configured_in, output = configured_out, like = text);
 -- its subtype_diff, a function in SQL, is called by nothing that the cache does
 CREATE FUNCTION difference(int, int) RETURNS float8 LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN PERFORM pg_catalog.nextval('tenancy.runs'); RETURN $1 - $2; END $$;
@@ -71,7 +65,7 @@ SELECT i AS id, 'a'::watched_text AS plain_domain, ARRAY['a'::watched_text] AS d
 	ordered_range(1, 5) AS own_order, ordered_multirange(ordered_range(1, 5)) AS own_order_multirange,
 	canonical_range(1, 5) AS own_canonical, ARRAY[canonical_range(1, 5)] AS own_canonicals,
 	'a'::sent AS own_send, ARRAY['a'::sent] AS own_sends, ROW('a'::sent)::text AS text_of_send,
-	'a'::configured AS own_setting, differing_range(1, 5) AS own_difference
+	differing_range(1, 5) AS own_difference
 FROM generate_series(1, 3) i;
 CREATE TABLE columns AS SELECT attname::text AS name FROM pg_attribute WHERE attrelid = 'rows'::regclass AND attnum > 1 ORDER BY attnum;
 SELECT ran() > 0 AS watched_at_last;

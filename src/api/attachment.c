@@ -29,7 +29,6 @@
 #include "access/table.h"
 #include "catalog/indexing.h"
 #include "catalog/pg_index.h"
-#include "catalog/pg_proc.h"
 #include "catalog/pg_trigger.h"
 #include "commands/trigger.h"
 #include "fmgr.h"
@@ -55,31 +54,6 @@ typedef struct kept_attachment
 
 static HTAB *kept = NULL;
 static MemoryContext kept_context = NULL;
-
-/* The trigger function; changes of pg_proc and pg_namespace make it be looked up again. */
-static Oid	function = InvalidOid;
-static bool function_known = false;
-
-/*
- * The trigger function
- */
-
-Oid
-cx_attachment_function(void)
-{
-	Oid			schema;
-
-	if (!function_known)
-	{
-		schema = cx_tracked_schema();
-		function_known = true;	/* a message that comes in between counts */
-		function = OidIsValid(schema) ?
-			GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum("entity_row"),
-							PointerGetDatum(buildoidvector(NULL, 0)), ObjectIdGetDatum(schema)) :
-			InvalidOid;
-	}
-	return function;
-}
 
 static bool
 is_complete(const Trigger *trigger)
@@ -235,8 +209,8 @@ bind_to_relation(cx_attachment *attachment, Relation relation)
 		if (column_number(desc, lfirst(lc)) == InvalidAttrNumber)
 			return psprintf("column \"%s\" does not exist", (char *) lfirst(lc));
 	attachment->codec = cx_entity_codec_create(desc, attachment->columns, &refused, &reason);
-	attachment->unfit = attachment->codec == NULL && attachment->write_through;
-	if (attachment->unfit)
+	attachment->unmappable = attachment->codec == NULL && attachment->write_through;
+	if (attachment->unmappable)
 		return psprintf("column \"%s\" cannot be part of the map: %s",
 						NameStr(TupleDescAttr(desc, refused - 1)->attname), reason);
 	return NULL;
@@ -341,7 +315,6 @@ relation_changed(Datum arg, Oid relation)
 static void
 catalog_changed(Datum arg, int cache, uint32 hash)
 {
-	function_known = false;
 	forget(InvalidOid);
 }
 
@@ -363,7 +336,7 @@ cx_attachments_of(Relation relation)
 	{
 		const Trigger *trigger = &relation->trigdesc->triggers[i];
 
-		if (trigger->tgfoid == cx_attachment_function())
+		if (trigger->tgfoid == cx_tracked_entity_function())
 			attachments = lappend(attachments, (void *) cx_attachment_get(relation, trigger));
 	}
 	return attachments;
@@ -426,7 +399,7 @@ trigger_arguments(Relation triggers, HeapTuple tuple, int *count)
 void
 cx_attachment_sweep(Oid relation)
 {
-	Oid			ours = cx_attachment_function();
+	Oid			ours = cx_tracked_entity_function();
 	Relation	triggers;
 	ScanKeyData key;
 	SysScanDesc scan;
@@ -472,7 +445,7 @@ sweep_prefix(cx_name prefix)
 void
 cx_attachment_sweep_database(void)
 {
-	if (OidIsValid(cx_attachment_function()))
+	if (OidIsValid(cx_tracked_entity_function()))
 		sweep_prefix(cx_application_prefix(CX_KIND_ROW));
 }
 
@@ -487,7 +460,7 @@ cx_attachment_sweep_other_database(const char *database)
 void
 cx_attachment_each(bool (*each) (Oid relation, const char *key, void *arg), void *arg)
 {
-	Oid			ours = cx_attachment_function();
+	Oid			ours = cx_tracked_entity_function();
 	Relation	triggers = table_open(TriggerRelationId, AccessShareLock);
 	SysScanDesc scan = systable_beginscan(triggers, InvalidOid, false, NULL, 0, NULL);
 	HeapTuple	tuple;

@@ -6,10 +6,10 @@
  * restores, so what is written is read back as the same value; an array that doesn't count from 1 is
  * its text.
  *
- * A value of a domain, in an array too, is written and read as what the domain is over, and its
- * constraints aren't checked: that runs its owner's code, which reading the table doesn't run.
- * Nothing breaks where one does not hold, since a table may have such values as well (NOT VALID).
- * Other types that some role's code reads are refused: see query/type_functions.c.
+ * No code of a user runs (query/type_code.h): types whose functions would call some are refused.
+ * Domains on the outside and as elements of arrays are not, but their constraints aren't checked when
+ * a value is read: it was in the table.  Of whoever can write to Redis that keeps nobody safe, as he
+ * can write any other value.
  *
  * Memory: a value's functions keep what they keep in the context of its creation; all else is in the
  * current one.  No locks.
@@ -18,7 +18,7 @@
 
 #include "base/msgpack_writer.h"
 #include "query/entity_value.h"
-#include "query/type_functions.h"
+#include "query/type_code.h"
 #include "query/utf8.h"
 
 #include "access/detoast.h"
@@ -66,6 +66,7 @@ struct cx_entity_value
 	FmgrInfo	output;			/* FORM_OUTPUT and FORM_ARRAY */
 	FmgrInfo	input;			/* of the base type, for whatever is not MessagePack's own */
 	Oid			input_parameter;
+	bool		has_rows;		/* whether its functions are safe can change */
 
 	/* of an array */
 	struct cx_entity_value *element;
@@ -188,9 +189,9 @@ cx_entity_value_create(Oid type, int32 typmod, bool *uses_settings, const char *
 	element = get_element_type(value->base);
 	if (!OidIsValid(element))
 	{
-		if (!cx_type_functions_trusted(value->base))
+		if (!cx_type_code_is_safe(value->base, &value->has_rows))
 		{
-			*reason = "reading its type back could run code of the type's owner";
+			*reason = "its type runs a user's function or constraint when it is read";
 			return NULL;
 		}
 		*uses_settings |= follows_settings(value->base);
@@ -203,15 +204,21 @@ cx_entity_value_create(Oid type, int32 typmod, bool *uses_settings, const char *
 	value->element = cx_entity_value_create(element, value->typmod, uses_settings, reason);
 	if (value->element == NULL)
 		return NULL;
-	if (value->element->form == FORM_ARRAY)
-	{
-		/* of a domain: MessagePack wouldn't say where one ends and the other begins */
-		*reason = "it is an array of arrays";
-		return NULL;
-	}
-	/* array_in and array_out call the functions of this type, not those of its domain */
+	/* as text its elements are read as what a domain is over: read_array_text() */
 	value->input_parameter = value->element->base;
+	value->has_rows = value->element->has_rows;
 	return value;
+}
+
+/* May the functions be called now?  A composite type may have got other attributes. */
+static inline bool
+is_still_safe(const cx_entity_value *value)
+{
+	bool		has_rows;
+
+	return !value->has_rows ||
+		cx_type_code_is_safe(value->form == FORM_ARRAY ? value->element->base : value->base,
+							 &has_rows);
 }
 
 /*
@@ -299,8 +306,11 @@ write_time(writing *w, cx_entity_value *value, Datum datum)
 static bool
 write_output(writing *w, cx_entity_value *value, Datum datum)
 {
-	char	   *text = OutputFunctionCall(&value->output, datum);
+	char	   *text;
 
+	if (!is_still_safe(value))
+		return false;
+	text = OutputFunctionCall(&value->output, datum);
 	return write_text(w, text, strlen(text));
 }
 
@@ -462,7 +472,7 @@ read_by_input(cx_msgpack_reader *r, cx_entity_value *value, int32 typmod, Datum 
 	char	   *text;
 	size_t		length;
 
-	if (!read_text(r, &text, &length))
+	if (!read_text(r, &text, &length) || !is_still_safe(value))
 		return false;
 	*datum = InputFunctionCall(&value->input, text, value->input_parameter, typmod);
 	return true;
@@ -539,6 +549,17 @@ read_dimension(cx_msgpack_reader *r, cx_entity_value *value, int depth, int *dim
 	return true;
 }
 
+/* array_in would have domain_in called for elements of a domain: it gets what that is over. */
+static bool
+read_array_text(cx_msgpack_reader *r, cx_entity_value *value, Datum *datum)
+{
+	if (value->element->form == FORM_ARRAY ||	/* its elements may be of a domain again */
+		!read_by_input(r, value, value->element->typmod, datum))
+		return false;
+	DatumGetArrayTypeP(*datum)->elemtype = value->element->type;
+	return true;
+}
+
 static bool
 read_array(cx_msgpack_reader *r, cx_entity_value *value, Datum *datum)
 {
@@ -550,13 +571,7 @@ read_array(cx_msgpack_reader *r, cx_entity_value *value, Datum *datum)
 	uint32		count;
 
 	if (!cx_msgpack_read_array(r, &count))
-	{
-		if (!read_by_input(r, value, value->element->typmod, datum))
-			return false;
-		/* it was read as an array of what the elements' domain is over */
-		ARR_ELEMTYPE(DatumGetArrayTypeP(*datum)) = value->element->type;
-		return true;
-	}
+		return read_array_text(r, value, datum);
 	if (count == 0)
 	{
 		*datum = PointerGetDatum(construct_empty_array(value->element->type));
@@ -643,4 +658,3 @@ cx_entity_value_read(cx_entity_value *value, cx_msgpack_reader *r, Datum *datum)
 	}
 	return false;
 }
-

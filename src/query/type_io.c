@@ -4,7 +4,7 @@
  *
  * Numbers, text and bytea are coded natively.  Everything else goes through the type's own send and
  * receive functions, because receive functions check what they get: PostgreSQL itself lets clients
- * send them anything.  Four things need care:
+ * send them anything.  Three things need care:
  *
  * 1. Send and receive functions of text in any depth (enum labels, text inside arrays and rows)
  *	  convert to and from client_encoding.  The caller sees to it that this converts nothing.
@@ -13,9 +13,7 @@
  * 3. What a type's functions give back need not be what they were given: extensions may leave
  *	  something out, xml rewrites its declaration.  So only combinations of PostgreSQL's own types
  *	  count as exact, and for the others the caller compares.
- * 4. Functions of a type may be any role's code, which reading a column doesn't run: see
- *	  query/type_functions.c, which says of what types values aren't coded.  A column that is a
- *	  domain itself is coded as what it is over, without calling the domain's functions.
+ * 4. A function that an ordinary user may have written never runs (query/type_code.h).
  *
  * Exact means what a query can see.  What PostgreSQL itself doesn't keep may change: what a dropped
  * column of a row held, whether a value in a row is compressed, in which order a tsquery stores its
@@ -25,7 +23,7 @@
  */
 #include "postgres.h"
 
-#include "query/type_functions.h"
+#include "query/type_code.h"
 #include "query/type_io.h"
 
 #include "access/htup_details.h"
@@ -45,6 +43,9 @@ typedef struct type_review
 	bool		binary;			/* every part has send and receive functions */
 	bool		exact;			/* every part is known to come back as it was */
 } type_review;
+
+static const char *const runs_users_code =
+"a result column's type runs a user's function or constraint when it is read";
 
 static const char *review_type(Oid type, type_review *review);
 
@@ -210,17 +211,19 @@ review_type(Oid type, type_review *review)
 			return NULL;
 		case TYPTYPE_COMPOSITE:
 			return review_attributes(type, review);
+		case TYPTYPE_DOMAIN:
+			return runs_users_code;
 		case TYPTYPE_ENUM:
 			return NULL;
 		case TYPTYPE_RANGE:
-			/* a canonical function of the user's may do anything */
+			/* a canonical function of an extension may do anything */
 			if (type >= FirstNormalObjectId)
 				review->exact = false;
 			return review_type(get_range_subtype(type), review);
 		case TYPTYPE_MULTIRANGE:
 			return review_type(get_multirange_range(type), review);
 		default:
-			return "a result column has a type that can't be read back";
+			return "a result column has a pseudo-type such as record";
 	}
 }
 
@@ -228,6 +231,7 @@ bool
 cx_type_io_lookup(Oid type, cx_type_io *io, const char **refused)
 {
 	type_review review = {.binary = true, .exact = true};
+	bool		has_rows = false;	/* locked until the transaction ends: the codec goes before */
 	Oid			output;
 	Oid			input;
 
@@ -239,17 +243,9 @@ cx_type_io_lookup(Oid type, cx_type_io *io, const char **refused)
 	if (is_native(type, io))
 		return true;
 
-	if (get_typtype(type) == TYPTYPE_PSEUDO)
-	{
-		*refused = "a result column has a pseudo-type such as record";
-		return false;
-	}
-	if (!cx_type_functions_trusted(type))
-	{
-		*refused = "reading a result column's type back could run code of its owner";
-		return false;
-	}
 	*refused = review_type(type, &review);
+	if (*refused == NULL && !cx_type_code_is_safe(type, &has_rows))
+		*refused = runs_users_code;
 	if (*refused != NULL)
 		return false;
 
