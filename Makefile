@@ -58,15 +58,21 @@ lint:
 
 else
 
-# Every .c file below src is part of the library.
-OBJS = $(patsubst %.c,%.o,$(sort $(wildcard $(srcdir)src/*.c $(srcdir)src/*/*.c)))
+# Every .c file below src is part of the library.  They are found from the Makefile's own directory: in a
+# build elsewhere (make -f ../src/Makefile VPATH=../src) the current one has none.
+top := $(dir $(lastword $(MAKEFILE_LIST)))
+sources := $(patsubst $(top)%,%,$(sort $(wildcard $(top)src/*.c $(top)src/*/*.c)))
+OBJS = $(sources:.c=.o)
+ifneq ($(top),./)
+$(shell mkdir -p $(sort $(dir $(OBJS))))
+endif
 
 # For `make installcheck` against a running server with the library preloaded.  `make check` needs
 # no server.
-REGRESS ?= $(patsubst expected/%.out,%,$(sort $(wildcard expected/*.out)))
-ISOLATION ?= $(patsubst test/specs/%.spec,%,$(sort $(wildcard test/specs/*.spec)))
+REGRESS ?= $(patsubst $(top)expected/%.out,%,$(sort $(wildcard $(top)expected/*.out)))
+ISOLATION ?= $(patsubst $(top)test/specs/%.spec,%,$(sort $(wildcard $(top)test/specs/*.spec)))
 ISOLATION_OPTS = --inputdir=test
-EXTRA_CLEAN = tmp_check tmp_check_iso output_iso
+EXTRA_CLEAN = tmp_check tmp_check_iso output_iso $(sources:.c=.d)
 
 PG_CONFIG ?= pg_config
 PKG_CONFIG ?= pkg-config
@@ -90,9 +96,11 @@ TLS_CPPFLAGS = -DCX_WITH_TLS $(shell $(PKG_CONFIG) --cflags-only-I openssl)
 TLS_LIBS = $(shell $(PKG_CONFIG) --libs openssl)
 endif
 
-PG_CPPFLAGS = -Isrc $(TLS_CPPFLAGS) $(shell $(PKG_CONFIG) --cflags-only-I hiredis $(MSGPACK))
-PG_CFLAGS = -Wall -Wextra -Werror -Wno-unused-parameter -Wno-sign-compare \
+PG_CPPFLAGS = -I$(top)src $(TLS_CPPFLAGS) $(shell $(PKG_CONFIG) --cflags-only-I hiredis $(MSGPACK))
+# The tests build with WERROR=-Werror; a user's compiler may know warnings that ours doesn't.
+PG_CFLAGS = -Wall -Wextra $(WERROR) -Wno-unused-parameter -Wno-sign-compare \
 	-Wno-missing-field-initializers
+PG_CFLAGS += -MMD -MP
 SHLIB_LINK = $(shell $(PKG_CONFIG) --libs hiredis) $(TLS_LIBS)
 
 # Named points where tests can stop a backend.  Release builds have none.  Nor do they show to other
@@ -113,5 +121,9 @@ $(error PGXS not found by $(PG_CONFIG): install the Debian package postgresql-se
 	(or of your version) and check PG_CONFIG)
 endif
 include $(PGXS)
+
+# The headers that an object was made from.  Bitcode is made of the same files by another compiler.
+-include $(OBJS:.o=.d)
+$(OBJS:.o=.bc): %.bc: %.o
 
 endif

@@ -117,7 +117,7 @@ SELECT id, kind_of(id) FROM city WHERE id = 1;
 SELECT id, kind_of(id) FROM city WHERE id = 1;
 :happened
 CREATE FUNCTION kind(v int) RETURNS text IMMUTABLE LANGUAGE sql AS $$SELECT 'int'$$;
--- planning computes this one, with the function's old plan
+-- planning computes this one, with the function's plan made anew before
 SELECT id, kind_of(2) FROM city WHERE id = 1;
 :happened
 -- and this one runs the function's plan, which is made anew where the old one would have filled

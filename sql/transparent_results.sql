@@ -90,6 +90,27 @@ SELECT repeat(plain, 200) AS c FROM long;
 RESET cache_ext.max_entry_size;
 DROP TABLE long;
 
+-- no FROM at the top: subqueries read the tables
+:forget
+\set q 'SELECT EXISTS (SELECT FROM city WHERE country = ''NO'') AS e, NOT EXISTS (SELECT FROM city WHERE id = 9) AS n'
+:ask
+\set q 'SELECT (SELECT count(*) FROM city) AS all_of_them, (SELECT max(population) FROM city) AS largest'
+:ask
+\set q 'SELECT ARRAY(SELECT name FROM city ORDER BY id) AS names'
+:ask
+\set q 'SELECT jsonb_build_object(''n'', (SELECT count(*) FROM city)) AS object'
+:ask
+\set q 'WITH x AS (SELECT sum(population) AS s FROM city) SELECT (SELECT s FROM x) AS s'
+:ask
+\set q 'SELECT 1 + (SELECT count(*) FROM city) AS c WHERE EXISTS (SELECT FROM city WHERE id = 4)'
+:ask
+INSERT INTO city VALUES (9, 'Vik', 'NO', 1);
+:q;
+:happened
+DELETE FROM city WHERE id = 9;
+:q;
+:happened
+
 -- temporary tables
 CREATE TEMP TABLE brief (a int);
 SELECT count(*) FROM brief;

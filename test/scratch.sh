@@ -118,7 +118,7 @@ enter_scratch()
 copy_source()
 {
 	mkdir "$CX_SCRATCH/src" "$CX_SCRATCH/tmp"
-	tar -C "$cx_top" --exclude=./.git --exclude='*.o' --exclude='*.so' --exclude='*.bc' -cf - . |
+	tar -C "$cx_top" --exclude=./.git --exclude='*.o' --exclude='*.so' --exclude='*.bc' --exclude='*.d' -cf - . |
 		tar -C "$CX_SCRATCH/src" --no-same-owner -xf -
 }
 
@@ -132,6 +132,10 @@ copy_postgres()
 	cp -rs "/$lib/lib" "$to/$lib/lib"
 	cp -rs "/$share/$PG_MAJOR" "$to/$share/$PG_MAJOR"
 	ln -s /usr/include/postgresql "$to/usr/include/postgresql"
+
+	# An installed version of ours would be links that the build writes through.
+	rm -rf "$to/$lib/lib/cache_ext.so" "$to/$lib/lib/bitcode/"cache_ext* \
+		"$to/$share/$PG_MAJOR/extension/"cache_ext*
 }
 
 # One program does it all, by the name under which it is started.
@@ -194,7 +198,7 @@ leave_scratch()
 # build [VARIABLE=VALUE...]: without warnings, or it fails.
 build()
 {
-	make -s -j "$(nproc)" PG_CONFIG="$cx_bin/pg_config" "$@" all
+	make -s -j "$(nproc)" PG_CONFIG="$cx_bin/pg_config" WERROR=-Werror "$@" all
 	make -s PG_CONFIG="$cx_bin/pg_config" "$@" install
 }
 

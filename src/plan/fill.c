@@ -68,18 +68,6 @@ plan_is_old(const cx_execution *execution)
 						execution->clocks.definitions) != CX_CLOCK_VALID);
 }
 
-/*
- * Do the statement's functions answer as they would in a new session, and did they when planning computed
- * a call, which the plan then holds?
- */
-static bool
-functions_are_current(const cx_execution *execution)
-{
-	return cx_kept_plans_renew(execution->clocks.slots, execution->clocks.definitions) &&
-		(!cx_statement_folds(execution->statement) ||
-		 cx_wrap_options_of(execution->plan)->renewals == cx_kept_plans_renewals());
-}
-
 /* The longest bytes that the rows of an entry may take. */
 static size_t
 size_limit(void)
@@ -150,8 +138,10 @@ cx_fill_begin(cx_execution *execution)
 			execution->answer->plan_is_old = true;
 		return "the plan was made under other settings";
 	}
-	if (cx_statement_runs_bodies(execution->statement) && !functions_are_current(execution))
-		return "functions of this session may have used plans older than a definition";
+	/* where planning computed a call, the planner saw to it then */
+	if (cx_statement_runs_bodies(execution->statement) &&
+		!cx_kept_plans_renew(execution->clocks.slots, execution->clocks.definitions))
+		return "functions of this session may use plans older than a definition";
 
 	/* entries made together had better not expire together */
 	ttl_us -= (int64) (ttl_us * cx_ttl_jitter * pg_prng_double(&pg_global_prng_state));

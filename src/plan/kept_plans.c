@@ -24,7 +24,6 @@
 
 static cx_stamp renewed;		/* epoch 0: nothing is known of the session's plans */
 static bool started = false;
-static uint64 renewals = 0;
 
 /* The order of cx_clock_begin_plan(): the position, then the messages, then the plans. */
 static void
@@ -55,13 +54,6 @@ cx_kept_plans_renew(const cx_slot *definitions, int count)
 	{
 		renew();
 		ResetPlanCache();
-		renewals++;
 	}
 	return renewed.epoch != 0;
-}
-
-uint64
-cx_kept_plans_renewals(void)
-{
-	return renewals;
 }

@@ -18,7 +18,4 @@ extern void cx_kept_plans_session_starts(void);
  */
 extern bool cx_kept_plans_renew(const cx_slot *definitions, int count);
 
-/* How often that has made plans anew.  What functions returned at an earlier number may be old. */
-extern uint64 cx_kept_plans_renewals(void);
-
 #endif

@@ -59,6 +59,8 @@ plan_as_ever(Query *query, const char *query_string, int cursor_options, ParamLi
 /*
  * Could this be an ordinary statement that the mode lets be cached?  What costs least comes first.
  *
+ * Without FROM, tables are read by subqueries: SELECT EXISTS (SELECT ...), SELECT ARRAY(SELECT ...).
+ *
  * Cursors are left alone (WHERE CURRENT OF needs their plan as it is), and so is what runs as a
  * security-restricted operation: the queries of materialized views.
  */
@@ -66,7 +68,8 @@ static bool
 is_candidate(const Query *query, const char *query_string, int cursor_options)
 {
 	return cx_mode != CX_MODE_OFF && cx_enabled &&
-		query->commandType == CMD_SELECT && query->rtable != NIL && query->utilityStmt == NULL &&
+		query->commandType == CMD_SELECT && query->utilityStmt == NULL &&
+		(query->rtable != NIL || query->hasSubLinks) &&
 		query->rowMarks == NIL && !query->hasModifyingCTE &&
 		(cursor_options & (CURSOR_OPT_FAST_PLAN | CURSOR_OPT_SCROLL | CURSOR_OPT_HOLD)) == 0 &&
 		!InSecurityRestrictedOperation() && cx_nesting_outermost() &&
@@ -105,7 +108,39 @@ begin_planning(cx_wrap_options *options)
 	cx_clock_begin_plan(&options->planned);
 	AcceptInvalidationMessages();
 	options->generation = cx_generation_now();
-	options->renewals = cx_kept_plans_renewals();
+}
+
+/* Planning may compute calls of functions, and the plan is to hold what a new session would get. */
+static void
+make_functions_ready(const cx_statement *statement, cx_wrap_options *options)
+{
+	const cx_tag *tags;
+	cx_slot    *slots;
+	int			count;
+
+	if (!cx_statement_runs_bodies(statement) || !cx_statement_folds(statement))
+		return;
+	count = cx_statement_definitions(statement, &tags);
+	slots = palloc(sizeof(cx_slot) * count);
+	for (int i = 0; i < count; i++)
+		slots[i] = cx_clock_slot(&tags[i]);
+	if (!cx_kept_plans_renew(slots, count))
+		options->planned.epoch = 0; /* such a plan fills nothing */
+	pfree(slots);
+}
+
+/* The analysis of a query that is planned after it; NULL, with a reason, if it may not be cached. */
+static cx_statement *
+begin_with_analysis(Query *query, bool untracked_allowed, cx_wrap_options *options)
+{
+	const char *refused;
+	cx_statement *statement;
+
+	begin_planning(options);
+	statement = cx_statement_analyze(query, untracked_allowed, &refused);
+	if (statement != NULL)
+		make_functions_ready(statement, options);
+	return statement;
 }
 
 /*
@@ -151,11 +186,8 @@ plan_for_door(Query *query, const char *query_string, int cursor_options, ParamL
 {
 	cx_wrap_options options = {.by_door = true};
 	bool		untracked_allowed = (cursor_options & CX_CURSOR_OPT_UNTRACKED) != 0;
-	const char *refused;
-	cx_statement *statement;
+	cx_statement *statement = begin_with_analysis(query, untracked_allowed, &options);
 
-	begin_planning(&options);
-	statement = cx_statement_analyze(query, untracked_allowed, &refused);
 	options.account = open_account(statement, query, query_string, true);
 	return plan_and_wrap(query, query_string,
 						 cursor_options & ~(CX_CURSOR_OPT_CACHE | CX_CURSOR_OPT_UNTRACKED), params,
@@ -167,12 +199,9 @@ static PlannedStmt *
 plan_new(Query *query, const char *query_string, int cursor_options, ParamListInfo params,
 		 const StringInfoData *description, cx_wrap_options *options)
 {
-	const char *refused;
-	cx_statement *statement;
+	cx_statement *statement = begin_with_analysis(query, false, options);
 	PlannedStmt *plan;
 
-	begin_planning(options);
-	statement = cx_statement_analyze(query, false, &refused);
 	options->account = open_account(statement, query, query_string, false);
 	plan = plan_and_wrap(query, query_string, cursor_options, params, statement, options);
 	cx_known_remember(description, statement, options, plan);
@@ -205,6 +234,8 @@ plan_known(cx_known *known, Query *query, const char *query_string, int cursor_o
 	begin_planning(options);
 	if (cx_known_forget_old(known))
 		return plan_new(query, query_string, cursor_options, params, description, options);
+
+	make_functions_ready(statement, options);
 
 	/* copied first: planning may run statements, which may push this one out */
 	plan = plan_and_wrap(query, query_string, cursor_options, params,
@@ -241,12 +272,10 @@ cx_planner_plan_after_all(const PlannedStmt *plan, const char *query_string, Par
 	cx_wrap_options options = *cx_wrap_options_of(plan);
 	int			cursor_options;
 	Query	   *query = copyObject(cx_wrap_query_of(plan, &cursor_options));
-	const char *refused;
 
 	options.missed = missed;
-	begin_planning(&options);
 	return plan_and_wrap(query, query_string, cursor_options, params,
-						 cx_statement_analyze(query, false, &refused), &options);
+						 begin_with_analysis(query, false, &options), &options);
 }
 
 void

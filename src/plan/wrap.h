@@ -19,7 +19,6 @@ typedef struct cx_wrap_options
 {
 	uint64		generation;		/* when planning began (plan/generation.h) */
 	cx_stamp	planned;		/* the same for all sessions (core/clock.h) */
-	uint64		renewals;		/* the same for functions' plans (plan/kept_plans.h) */
 	cx_account	account;		/* the statement's */
 	bool		by_door;		/* made for a SQL function, which passes a request */
 	bool		hinted;			/* an ordinary statement that asks to be cached */

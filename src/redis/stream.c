@@ -28,7 +28,7 @@ struct cx_stream
 };
 
 static bool
-unreachable(cx_trouble *trouble, int error)
+not_reached(cx_trouble *trouble, int error)
 {
 	return cx_trouble_set(trouble, CX_TROUBLE_UNREACHABLE, "could not connect: %s",
 						  strerror(error));
@@ -86,7 +86,7 @@ cx_stream_start(const cx_address *address, cx_trouble *trouble)
 	stream->connecting = error == EINPROGRESS || error == EINTR;
 	if (error != 0 && !stream->connecting)
 	{
-		unreachable(trouble, error);
+		not_reached(trouble, error);
 		cx_stream_free(stream);
 		return NULL;
 	}
@@ -114,7 +114,7 @@ finish_connecting(cx_stream *stream, cx_deadline *deadline, cx_trouble *trouble)
 	if (getsockopt(stream->fd, SOL_SOCKET, SO_ERROR, &error, &length) != 0)
 		error = errno;
 	if (error != 0)
-		return unreachable(trouble, error);
+		return not_reached(trouble, error);
 	stream->connecting = false;
 	return true;
 }

@@ -37,7 +37,9 @@ my $query = 'SELECT value::text FROM t';
 sub await_probe
 {
 	my $pid = $prober->pid;
+	my $seen;
 	wait_until('a session probes', sub {
+		$seen = $fake->connections + $fake->commands;
 		$prober->send(through_cache($query));
 		while ($prober->running)
 		{
@@ -46,6 +48,9 @@ sub await_probe
 		$prober->finish;
 		return 0;
 	});
+
+	# the kernel takes what it sends before the fake Redis does, which counts it
+	wait_until('the probe is counted', sub { $fake->connections + $fake->commands > $seen });
 	return;
 }
 
