@@ -303,12 +303,7 @@ static const reply_class reply_classes[] = {
 char *
 cx_application_quote(const char *said)
 {
-	char	   *copy = pnstrdup(said, LONGEST_QUOTE);
-
-	for (char *c = copy; *c != '\0'; c++)
-		if (*c < ' ' || *c > '~')
-			*c = '?';
-	return copy;
+	return pnstrdup(said, LONGEST_QUOTE);
 }
 
 static void pg_attribute_noreturn()

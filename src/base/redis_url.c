@@ -246,3 +246,27 @@ cx_redis_url_parse(const char *text, cx_redis_target *url, const char **problem)
 	*problem = parse_url(text, url);
 	return *problem == NULL;
 }
+
+void
+cx_redis_url_mask(const char *text, char *masked)
+{
+	const char *authority = strstr(text, "://");
+	const char *end;
+	const char *colon;
+
+	strcpy(masked, text);
+	if (authority == NULL)
+		return;
+	authority += strlen("://");
+
+	/* as parse_url() does it: the last @ is the separator, the first colon ends the user */
+	end = authority + strcspn(authority, "/?");
+	while (end > authority && end[-1] != '@')
+		end--;
+	if (end == authority)
+		return;
+	end--;
+	colon = find((span){authority, end}, ':');
+	if (colon != NULL)
+		sprintf(masked + (colon + 1 - text), "%s%s", CX_REDIS_URL_MASK, end);
+}

@@ -7,6 +7,7 @@
 #include <float.h>
 #include <limits.h>
 
+#include "base/compat.h"
 #include "base/redis_url.h"
 #include "base/settings.h"
 
@@ -27,7 +28,7 @@ int			cx_mode = CX_MODE_OFF;
 int			cx_redis_connect_timeout = 100;
 char	   *cx_redis_password_file = NULL;
 int			cx_redis_timeout = 50;
-char	   *cx_redis_url = NULL;
+const char *cx_redis_url = "";
 int			cx_ttl = 3600;
 double		cx_ttl_jitter = 0.1;
 
@@ -90,20 +91,59 @@ check_key_prefix(char **newval, void **extra, GucSource source)
 	return true;
 }
 
-/* The URL may hold a password, so the message does not repeat it as PostgreSQL's own would. */
+/*
+ * The URL may hold a password, and PostgreSQL gives away the text of a setting in more ways than a show
+ * hook sees: pg_settings.reset_val, to whoever is in pg_read_all_settings, and the log, where a reload
+ * changes the text.  So the text that PostgreSQL keeps is always empty; the URL, and what SHOW shows of
+ * it, are in the hook's memory.  A parallel worker gets the empty text; it never asks Redis.
+ */
+static char *kept_redis_url_text = NULL;
+static const char *shown_redis_url = "";
+
+/* Two texts, one behind the other: the URL, and the URL with its password masked. */
 static bool
 check_redis_url(char **newval, void **extra, GucSource source)
 {
 	cx_redis_target url;
 	const char *problem;
+	size_t		size = strlen(*newval) + 1;
+	char	   *texts;
 
-	if (**newval == '\0' || cx_redis_url_parse(*newval, &url, &problem))
+	if (**newval == '\0')
 		return true;
-	GUC_check_errmsg("invalid value for parameter \"%s\"", "cache_ext.redis_url");
-	GUC_check_errdetail("%s", problem);
-	GUC_check_errhint("Write redis://[[user]:password@]host[:port][/db] or unix:///path[?db=n], with "
-					  "\":\", \"/\", \"?\" and \"@\" in user and password percent-encoded.");
-	return false;
+	if (!cx_redis_url_parse(*newval, &url, &problem))
+	{
+		/* the message does not repeat the URL as PostgreSQL's own would */
+		GUC_check_errmsg("invalid value for parameter \"%s\"", "cache_ext.redis_url");
+		GUC_check_errdetail("%s", problem);
+		GUC_check_errhint("Write redis://[[user]:password@]host[:port][/db] or unix:///path[?db=n], with "
+						  "\":\", \"/\", \"?\" and \"@\" in user and password percent-encoded.");
+		return false;
+	}
+	texts = cx_guc_malloc(size + size + strlen(CX_REDIS_URL_MASK));
+	if (texts == NULL)
+	{
+		GUC_check_errcode(ERRCODE_OUT_OF_MEMORY);
+		return false;
+	}
+	memcpy(texts, *newval, size);
+	cx_redis_url_mask(*newval, texts + size);
+	**newval = '\0';
+	*extra = texts;
+	return true;
+}
+
+static void
+assign_redis_url(const char *newval, void *extra)
+{
+	cx_redis_url = extra ? extra : "";
+	shown_redis_url = cx_redis_url + (extra ? strlen(extra) + 1 : 0);
+}
+
+static const char *
+show_redis_url(void)
+{
+	return shown_redis_url;
 }
 
 void
@@ -175,8 +215,8 @@ cx_settings_init(void)
 	DefineCustomStringVariable("cache_ext.redis_url",
 							   "Where Redis is: redis://, rediss:// or unix:// URL; empty for none.",
 							   NULL,
-							   &cx_redis_url, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY,
-							   check_redis_url, NULL, NULL);
+							   &kept_redis_url_text, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY,
+							   check_redis_url, assign_redis_url, show_redis_url);
 	DefineCustomIntVariable("cache_ext.ttl",
 							"Time after which a cached result expires.",
 							"Results are exact without it; it bounds what unused entries occupy.",

@@ -47,7 +47,7 @@ sub works
 	my ($name, $url, $server, $database) = @_;
 	$server->flush;
 	settings("cache_ext.redis_url = '$url'");
-	sees('cache_ext.redis_url', $url);
+	sees('cache_ext.redis_url', shown_url($url));
 	wait_until("$name works", sub { cached($s, $query); return outcome($s, $query) eq 'hit' });
 	hits($s, $query, $name);
 	is(keys_in($server, $database), 1, "$name: the entry is there");
@@ -61,7 +61,7 @@ sub fails
 {
 	my ($name, $url) = @_;
 	settings("cache_ext.redis_url = '$url'");
-	sees('cache_ext.redis_url', $url);
+	sees('cache_ext.redis_url', shown_url($url));
 	$s->ok('UPDATE t SET value = value + 1');
 	not_hit($s, $query, $name) for 1 .. 5;
 	my $errors = counter($s, 'redis_errors');
@@ -108,11 +108,11 @@ $redis->cli('ACL', 'SETUSER', 'least', 'on', '>pw', '~cache_ext:*',
 $redis->cli('ACL', 'SETUSER', 'reader', 'on', '>pw', '~*', '+get', '+ping');
 works('a user with no more rights than needed', "redis://least:pw\@127.0.0.1:$port", $redis);
 settings("cache_ext.redis_url = 'redis://elsewhere:pw\@127.0.0.1:$port'");
-sees('cache_ext.redis_url', "redis://elsewhere:pw\@127.0.0.1:$port");
+sees('cache_ext.redis_url', "redis://elsewhere:***\@127.0.0.1:$port");
 not_hit($s, $query, 'a user with rights to other keys') for 1 .. 3;
 works('before', "unix://" . $redis->socket, $redis);
 settings("cache_ext.redis_url = 'redis://reader:pw\@127.0.0.1:$port'");
-sees('cache_ext.redis_url', "redis://reader:pw\@127.0.0.1:$port");
+sees('cache_ext.redis_url', "redis://reader:***\@127.0.0.1:$port");
 wait_until('a hit', sub { outcome($s, $query) eq 'hit' });
 $s->ok('UPDATE t SET value = value + 1');
 misses($s, $query, 'a user who may only read') for 1 .. 3;
