@@ -538,6 +538,8 @@ $$ BEGIN PERFORM lent.ran('a subtype_diff function'); RETURN $1 - $2; END $$;
 CREATE DOMAIN d AS text CHECK (lent.ran('a domain''s constraint'));
 CREATE DOMAIN ds AS d[];
 CREATE DOMAIN later AS text;
+CREATE FUNCTION fixed(text) RETURNS bool IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN RETURN lent.ran('a planned constraint'); END $$;
+CREATE DOMAIN fixed AS text CHECK (lent.fixed('x') AND value <> 'y');
 CREATE TYPE pair AS (a int, b d);
 CREATE TYPE pairs AS (p pair[]);
 CREATE TYPE span AS RANGE (SUBTYPE = d);
@@ -596,6 +598,8 @@ SELECT * FROM mv_base ORDER BY id;
 SELECT * FROM mv_base ORDER BY id;
 SELECT id FROM keyed WHERE b = 'a';
 SELECT id FROM keyed WHERE b = 'a';
+EXPLAIN SELECT c::text::fixed[] FROM mv_array \g /dev/null
+SELECT cacheable, reason FROM cache_ext.explain('SELECT c::text::fixed[] FROM mv_array');
 RESET cache_ext.mode;
 
 -- a domain, and an array of one, have a form in which its constraints need not be asked; others don't

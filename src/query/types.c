@@ -15,9 +15,9 @@
 #include "query/analysis.h"
 
 #include "access/genam.h"
+#include "access/htup_details.h"
 #include "access/table.h"
 #include "access/transam.h"
-#include "catalog/indexing.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
@@ -289,61 +289,68 @@ cx_types_review_input(cx_analysis *analysis, Oid type)
 	return review_input(analysis, type);
 }
 
-/* The CHECK constraints of a domain itself. */
-static bool
-review_constraints(cx_analysis *analysis, Oid domain)
+/* What a domain is over: another domain, or its base type. */
+static Oid
+domain_base(Oid type)
 {
-	Relation	constraints = table_open(ConstraintRelationId, AccessShareLock);
-	SysScanDesc scan;
-	ScanKeyData key;
-	HeapTuple	tuple;
-	bool		fine = true;
+	HeapTuple	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
+	Oid			base;
 
-	ScanKeyInit(&key, Anum_pg_constraint_contypid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(domain));
-	scan = systable_beginscan(constraints, ConstraintTypidIndexId, true, NULL, 1, &key);
-	while (fine && HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		Datum		expression;
-		bool		isnull;
-
-		if (((Form_pg_constraint) GETSTRUCT(tuple))->contype != CONSTRAINT_CHECK)
-			continue;
-		expression = heap_getattr(tuple, Anum_pg_constraint_conbin,
-								  RelationGetDescr(constraints), &isnull);
-		fine = isnull ||
-			cx_eligible_expression(analysis, stringToNode(TextDatumGetCString(expression)));
-	}
-	systable_endscan(scan);
-	table_close(constraints, AccessShareLock);
-	return fine;
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for type %u", type);
+	base = ((Form_pg_type) GETSTRUCT(tuple))->typbasetype;
+	ReleaseSysCache(tuple);
+	return base;
 }
 
 /*
- * The constraints of a domain and of the domains below it.  They are read from the catalog: the type
- * cache would plan them, which computes their IMMUTABLE calls of constants.  That is code of the
- * domain's owner, and the statement itself may never come to the point of planning it.
+ * The CHECK constraints of a domain and of the domains below it, as they are stored.  The type cache has
+ * them planned, and planning them computes IMMUTABLE calls of constants: code of the domain's owner, which
+ * a statement that only casts text to an array of the domain runs for its first row, if it has one.
  */
+static List *
+list_constraints(Oid type)
+{
+	Relation	constraints = table_open(ConstraintRelationId, AccessShareLock);
+	List	   *expressions = NIL;
+
+	for (; get_typtype(type) == TYPTYPE_DOMAIN; type = domain_base(type))
+	{
+		ScanKeyData key;
+		SysScanDesc scan;
+		HeapTuple	tuple;
+
+		ScanKeyInit(&key, Anum_pg_constraint_contypid, BTEqualStrategyNumber, F_OIDEQ,
+					ObjectIdGetDatum(type));
+		scan = systable_beginscan(constraints, ConstraintTypidIndexId, true, NULL, 1, &key);
+		while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		{
+			bool		isnull;
+			Datum		stored = heap_getattr(tuple, Anum_pg_constraint_conbin,
+											  RelationGetDescr(constraints), &isnull);
+
+			if (((Form_pg_constraint) GETSTRUCT(tuple))->contype == CONSTRAINT_CHECK && !isnull)
+				expressions = lappend(expressions, stringToNode(TextDatumGetCString(stored)));
+		}
+		systable_endscan(scan);
+	}
+	table_close(constraints, AccessShareLock);
+	return expressions;
+}
+
 bool
 cx_types_review_domain(cx_analysis *analysis, Oid type)
 {
-	HeapTuple	tuple;
-	Oid			below;
+	ListCell   *cell;
 
-	while (get_typtype(type) == TYPTYPE_DOMAIN)
+	if (list_member_oid(analysis->domains, type))
+		return true;
+	analysis->domains = lappend_oid(analysis->domains, type);
+
+	foreach(cell, list_constraints(type))
 	{
-		if (list_member_oid(analysis->domains, type))
-			return true;
-		analysis->domains = lappend_oid(analysis->domains, type);
-		if (!review_constraints(analysis, type))
+		if (!cx_eligible_expression(analysis, (Node *) lfirst(cell)))
 			return false;
-
-		tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
-		if (!HeapTupleIsValid(tuple))
-			elog(ERROR, "cache lookup failed for type %u", type);
-		below = ((Form_pg_type) GETSTRUCT(tuple))->typbasetype;
-		ReleaseSysCache(tuple);
-		type = below;
 	}
 	return true;
 }

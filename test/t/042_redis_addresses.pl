@@ -95,6 +95,19 @@ my $log = slurp_file($node->logfile);
 unlike(($log =~ s/.*LOG:  statement:.*\n//gr), qr/cannot use Redis.*secret/,
 	'the log does not tell a password');
 
+# Nor does any view or function tell it to a role that monitors.
+settings("cache_ext.redis_url = 'redis://default:secret%20word\@127.0.0.1:$other_port/0'");
+sees('cache_ext.redis_url', "redis://default:***\@127.0.0.1:$other_port/0");
+$s->ok('CREATE ROLE watcher LOGIN; GRANT pg_monitor TO watcher; SET ROLE watcher');
+for my $sql ('SHOW cache_ext.redis_url', "SELECT current_setting('cache_ext.redis_url')")
+{
+	is($s->query($sql), "redis://default:***\@127.0.0.1:$other_port/0", "pg_monitor: $sql");
+}
+is($s->query("SELECT count(*) FROM pg_settings WHERE setting ~ 'secret' OR reset_val ~ 'secret' OR boot_val ~ 'secret'"),
+	'0', 'pg_monitor: pg_settings');
+unlike($s->query('SHOW ALL'), qr/secret/, 'pg_monitor: SHOW ALL');
+$s->ok('RESET ROLE');
+
 # A name that stands for nothing is the worker's trouble alone.
 settings("cache_ext.redis_url = 'redis://no-such-host.invalid:$port'");
 sees('cache_ext.redis_url', "redis://no-such-host.invalid:$port");
