@@ -18,6 +18,18 @@ create_result_of($s);
 
 sub log_text { return slurp_file($node->logfile); }
 
+note '--- a Redis that serves nobody';
+# First, since this is logged once a minute at most.
+my $said = "-ERR broken\nFATAL:  forged \e[31mred\e[2J\x07\xff\xc3(\x00 end\r\n";
+my $clean = qr/ERR broken\?FATAL:  forged \?\[31mred\?\[2J\?\?\?\(/;
+my $fake = Resp::FakeServer->new(sub { return $said =~ s/ERR/LOADING/r });
+$node->append_conf('postgresql.conf', "cache_ext.redis_url = '" . $fake->url . "'");
+$s->ok('SELECT pg_reload_conf()');
+wait_until('a server that serves nobody', sub { (refusal($s, q{cache_ext.get('k')}))[1] =~ /LOADING broken\?FATAL/ });
+wait_until('is in the log', sub { log_text() =~ /cannot use Redis: .*LOADING broken\?FATAL/ });
+$fake->stop;
+use_redis($node, $s, $redis->url);
+
 note '--- the password';
 $s->ok('CREATE ROLE watcher LOGIN; GRANT pg_monitor TO watcher');
 $redis->cli('ACL', 'SETUSER', 'guest', 'on', '>open sesame', '>other word', '~*', '&*', '+@all');
@@ -62,9 +74,7 @@ is($s->query('SET force_parallel_mode = on; SELECT count(*) FROM pg_class WHERE 
 note '--- what a Redis says';
 $s->ok(q{CREATE TABLE t (id int PRIMARY KEY); SELECT cache_ext.attach('t', 't:{id}', 'write_through');
 	CREATE TABLE a (id int PRIMARY KEY); SELECT cache_ext.attach('a', 'a:{id}', 'invalidate', on_redis_down => 'abort')});
-my $said = "-ERR broken\nFATAL:  forged \e[31mred\e[2J\x07\xff\xc3(\x00 end\r\n";
-my $clean = qr/ERR broken\?FATAL:  forged \?\[31mred\?\[2J\?\?\?\(/;
-my $fake = Resp::FakeServer->new(sub { return $_[0] eq 'PING' ? "+PONG\r\n" : $said });
+$fake = Resp::FakeServer->new(sub { return $_[0] eq 'PING' ? "+PONG\r\n" : $said });
 use_redis($node, $s, $fake->url);
 refuses($s, q{cache_ext.get('k')}, '38000', 'an error of a function', $clean);
 refuses($s, q{cache_ext.del_pattern('*')}, '38000', 'of a scan', $clean);
@@ -76,12 +86,6 @@ my $output = $s->query('\set VERBOSITY default
 like($output, $clean, 'a transaction that Redis lets fail');
 like($s->query(q{SELECT allowed FROM cache_ext.rate_limit('r', 1, '1 min')}), $clean, 'a warning');
 $s->query('\set VERBOSITY terse');
-$fake->stop;
-$fake = Resp::FakeServer->new(sub { return $said =~ s/ERR/LOADING/r });
-$node->append_conf('postgresql.conf', "cache_ext.redis_url = '" . $fake->url . "'");
-$s->ok('SELECT pg_reload_conf()');
-wait_until('a server that serves nobody', sub { (refusal($s, q{cache_ext.get('k')}))[1] =~ /LOADING broken\?FATAL/ });
-wait_until('is in the log', sub { log_text() =~ /cannot use Redis: .*LOADING broken\?FATAL/ });
 $fake->stop;
 unlike(log_text(), qr/^FATAL:  forged|\e|\xff|\x07/m, 'no byte of it gets into the log as it is');
 use_redis($node, $s, $redis->url);
