@@ -9,8 +9,9 @@
  *    reader of a partition names the root.
  * 2. What could change the result of any query marks G; what belongs to the whole server (roles,
  *    databases) marks the global clock.  A class of objects that is not listed below marks G.
- * 3. A new relation marks D of no relation (base/tag.h); its row type, toast table and indexes
- *    mark nothing.  Temporary relations don't count.
+ * 3. A relation that is new, dropped, or called something else marks D of no relation (base/tag.h):
+ *	  another may answer to a name.  Its row type and toast table mark nothing.  An index is a part of
+ *	  its table (api/indexes.c).  Temporary relations don't count.
  * 4. Objects are read with SnapshotSelf: the hooks are called before the command is over.
  * 5. What changes how a relation is read may change what its rows are as entities, or what they are
  *	  called: all keys of its attachments go.  Values of a type that changes may be in any row.
@@ -22,6 +23,7 @@
 #include "api/attachment.h"
 #include "api/commit_net.h"
 #include "api/definitions.h"
+#include "api/indexes.h"
 #include "api/track.h"
 #include "base/shmem.h"
 #include "core/dirty.h"
@@ -36,6 +38,7 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/catalog.h"
+#include "catalog/dependency.h"
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
 #include "catalog/objectaccess.h"
@@ -75,6 +78,7 @@
 #include "utils/fmgroids.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 
 static object_access_hook_type prev_object_access_hook = NULL;
 static ProcessUtility_hook_type prev_ProcessUtility_hook = NULL;
@@ -140,6 +144,41 @@ mark_parents(Oid relation)
 	list_free(parents);
 }
 
+/*
+ * Has the relation become another that names can mean?  One that is created, or that a command gives
+ * another name or schema, may shadow what a name meant before; one that is dropped or goes away may
+ * uncover another.  The catalog cache still has the row that the command found.
+ */
+static bool
+changes_names(ObjectAccessType access, Form_pg_class form, int column, void *arg)
+{
+	HeapTuple	before;
+	Form_pg_class old;
+	bool		renamed;
+
+	if (column != 0)
+		return false;
+	if (access == OAT_DROP)
+	{
+		/* a rewrite's table, an index that is made again; but also an identity column's sequence */
+		return form->relkind == RELKIND_SEQUENCE ||
+			(((ObjectAccessDrop *) arg)->dropflags & PERFORM_DELETION_INTERNAL) == 0;
+	}
+	if (access == OAT_POST_CREATE)
+		return !((ObjectAccessPostCreate *) arg)->is_internal;
+	if (access != OAT_POST_ALTER)
+		return false;
+
+	before = SearchSysCache1(RELOID, ObjectIdGetDatum(form->oid));
+	if (!HeapTupleIsValid(before))
+		return true;
+	old = (Form_pg_class) GETSTRUCT(before);
+	renamed = old->relnamespace != form->relnamespace ||
+		strcmp(NameStr(old->relname), NameStr(form->relname)) != 0;
+	ReleaseSysCache(before);
+	return renamed;
+}
+
 static void
 relation_changed(ObjectAccessType access, Oid relation, int column, void *arg)
 {
@@ -153,11 +192,19 @@ relation_changed(ObjectAccessType access, Oid relation, int column, void *arg)
 		return;
 	}
 	form = (Form_pg_class) GETSTRUCT(tuple);
+	if (form->relnamespace == PG_TOAST_NAMESPACE ||
+		form->relpersistence == RELPERSISTENCE_TEMP)
+	{
+		heap_freetuple(tuple);
+		return;
+	}
+	if (changes_names(access, form, column, arg))
+		cx_dirty_mark_definition(InvalidOid);
 	switch (form->relkind)
 	{
 		case RELKIND_INDEX:
 		case RELKIND_PARTITIONED_INDEX:
-		case RELKIND_TOASTVALUE:
+			cx_indexes_changed(relation);
 			break;
 		case RELKIND_COMPOSITE_TYPE:
 			cx_dirty_mark_database();
@@ -165,16 +212,10 @@ relation_changed(ObjectAccessType access, Oid relation, int column, void *arg)
 				cx_attachment_sweep_database();
 			break;
 		default:
-			if (form->relpersistence == RELPERSISTENCE_TEMP)
-				break;
 			if (access != OAT_POST_CREATE || column != 0)
-			{
 				mark_relation(relation);
-				if (access == OAT_DROP && column == 0)
-					mark_parents(relation);
-			}
-			else if (!((ObjectAccessPostCreate *) arg)->is_internal)
-				cx_dirty_mark_definition(InvalidOid);
+			if (access == OAT_DROP && column == 0)
+				mark_parents(relation);
 			break;
 	}
 	heap_freetuple(tuple);
@@ -384,8 +425,9 @@ typedef struct utility_call
 } utility_call;
 
 static void
-run(const utility_call *call)
+run(const void *arg)
 {
+	const utility_call *call = arg;
 	ProcessUtility_hook_type next = prev_ProcessUtility_hook ? prev_ProcessUtility_hook :
 		standard_ProcessUtility;
 
@@ -522,6 +564,10 @@ run_definition(const utility_call *call)
 		case T_AlterTableStmt:
 			detached_from = before_alter_table((AlterTableStmt *) command);
 			break;
+		case T_IndexStmt:
+		case T_ReindexStmt:
+			cx_indexes_run(command, run, call);
+			return;
 		default:
 			break;
 	}
@@ -606,4 +652,5 @@ cx_definitions_init(void)
 	prev_ExecutorStart_hook = ExecutorStart_hook;
 	ExecutorStart_hook = executor_start;
 	RegisterXactCallback(on_transaction_event, NULL);
+	cx_indexes_init();
 }

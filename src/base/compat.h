@@ -222,6 +222,23 @@ cx_text_setting(const char *name)
 #endif
 }
 
+/* No header of 15 has it. */
+#if PG_VERSION_NUM < 160000
+extern PGDLLIMPORT bool ignore_checksum_failure;
+#endif
+
+/* All settings; 16 copies their list to the current memory context. */
+static inline struct config_generic **
+cx_all_settings(int *count)
+{
+#if PG_VERSION_NUM >= 160000
+	return get_guc_variables(count);
+#else
+	*count = GetNumConfigOptions();
+	return get_guc_variables();
+#endif
+}
+
 /* A set that lives until FreeWaitEventSet(); 17 has sets belong to a resource owner, or to none. */
 static inline WaitEventSet *
 cx_create_wait_event_set(int event_count)

@@ -24,9 +24,10 @@ typedef enum cx_tag_kind
 
 /*
  * relation is the root of a partition tree, never a partition; InvalidOid for G.  D(InvalidOid)
- * stands for "a permanent relation was created": it may shadow a name inside a user's function.
- * column is the root's attribute number and value_hash the hash of the value under the hash
- * function and collation of that column; both 0 unless the kind is K.  Tags are of MyDatabaseId.
+ * stands for "a permanent relation was created, renamed, moved or dropped": a name inside a user's
+ * function may mean another now.  column is the root's attribute number and value_hash the hash of
+ * the value under the hash function and collation of that column; both 0 unless the kind is K.  Tags
+ * are of MyDatabaseId.
  */
 typedef struct cx_tag
 {

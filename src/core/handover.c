@@ -6,29 +6,28 @@
  * end, only if pg_control says that the shutdown checkpoint is done (an immediate shutdown exits
  * with 0 as well), and carries that checkpoint's LSN.  It is believed only if at the next start
  * pg_control still shows the same state and LSN: a start without the library, a crash or a restored
- * backup in between would show another.  It must also come from the same server version, number of
- * clocks and libraries that define text order and time zones, or a query's result may have changed
- * without any table changing.  And this start must not begin with recovery: a primary that comes
+ * backup in between would show another.  It must also come from the same number of clocks and the same
+ * environment (core/environment.c), or a query's result may have changed without any table changing.
+ * An upgrade replaces files while the server still runs, so the environment must not have changed
+ * between start and shutdown either.  And this start must not begin with recovery: a primary that comes
  * back as a standby replays changes that raise no clock here, and may be promoted later.
  *
  * Nothing here is trusted to exist: whatever is missing or odd means a cold start.
  */
 #include "postgres.h"
 
+#include "core/environment.h"
 #include "core/handover.h"
 
-#include <link.h>
 #include <unistd.h>
 #include <sys/stat.h>
 
 #include "access/xlog.h"
 #include "catalog/pg_control.h"
 #include "common/controldata_utils.h"
-#include "common/hashfn.h"
 #include "miscadmin.h"
 #include "port/pg_crc32c.h"
 #include "storage/fd.h"
-#include "utils/guc.h"
 
 #define HANDOVER_FILE "pg_stat/cache_ext.clocks"
 #define HANDOVER_MAGIC 0x43584331	/* "CXC1"; a new format takes a new number */
@@ -38,70 +37,13 @@ typedef struct handover_header
 	uint32		magic;
 	uint32		count;
 	uint64		system_identifier;
-	uint64		environment;	/* hash over server, library and time zone versions */
+	uint64		environment;	/* cx_environment_hash() */
 	XLogRecPtr	checkpoint;
 	uint64		epoch;
 } handover_header;
 
-/*
- * Adds a loaded library's file to the hash if results depend on it.  The real path names the full
- * version (libicui18n.so.72.1), size and time catch a rebuild under the same name.
- */
-static int
-hash_library(struct dl_phdr_info *info, size_t size, void *arg)
-{
-	uint64	   *hash = arg;
-	char	   *path;
-	struct stat status;
-
-	if (strstr(info->dlpi_name, "/libc.so") == NULL && strstr(info->dlpi_name, "/libicu") == NULL)
-		return 0;
-
-	path = realpath(info->dlpi_name, NULL);
-	if (path != NULL && stat(path, &status) == 0)
-	{
-		uint64		facts[2] = {(uint64) status.st_size, (uint64) status.st_mtime};
-
-		*hash = hash_combine64(*hash, hash_bytes_extended((unsigned char *) path, strlen(path), 0));
-		*hash = hash_combine64(*hash,
-							   hash_bytes_extended((unsigned char *) facts, sizeof(facts), 0));
-	}
-	free(path);
-	return 0;
-}
-
-/* Where Debian and others keep what pg_tzset reads, and PostgreSQL's own copy. */
-static uint64
-hash_time_zones(uint64 hash)
-{
-	static const char *const paths[] = {"/usr/share/zoneinfo/tzdata.zi",
-										"/usr/share/zoneinfo/Europe/Berlin",
-										"/usr/share/zoneinfo/America/New_York"};
-	struct stat status;
-
-	for (int i = 0; i < lengthof(paths); i++)
-	{
-		uint64		facts[2] = {0, 0};
-
-		if (stat(paths[i], &status) == 0)
-		{
-			facts[0] = (uint64) status.st_size;
-			facts[1] = (uint64) status.st_mtime;
-		}
-		hash = hash_combine64(hash, hash_bytes_extended((unsigned char *) facts, sizeof(facts), 0));
-	}
-	return hash;
-}
-
-static uint64
-environment_hash(void)
-{
-	const char *server = GetConfigOption("server_version", false, false);
-	uint64		hash = hash_bytes_extended((const unsigned char *) server, strlen(server), 0);
-
-	dl_iterate_phdr(hash_library, &hash);
-	return hash_time_zones(hash);
-}
+/* The environment that this server has run in: what it loaded may have been replaced on disk since. */
+static uint64 environment_at_start = 0;
 
 /* What makes the server go into recovery whatever pg_control says. */
 static bool
@@ -133,7 +75,7 @@ describe_shutdown(uint32 count, handover_header *header)
 		header->magic = HANDOVER_MAGIC;
 		header->count = count;
 		header->system_identifier = control->system_identifier;
-		header->environment = environment_hash();
+		header->environment = cx_environment_hash();
 		header->checkpoint = control->checkPoint;
 	}
 	pfree(control);
@@ -160,7 +102,8 @@ cx_handover_write(const cx_handover *handover)
 	FILE	   *file;
 	bool		written;
 
-	if (!describe_shutdown(handover->count, &header))
+	if (!describe_shutdown(handover->count, &header) ||
+		header.environment != environment_at_start)
 		return;
 	header.epoch = handover->epoch;
 	crc = checksum(&header, handover->changed_at);
@@ -192,6 +135,7 @@ cx_handover_read(uint32 count, cx_handover *handover)
 	FILE	   *file;
 	bool		good = false;
 
+	environment_at_start = cx_environment_hash();
 	file = AllocateFile(HANDOVER_FILE, PG_BINARY_R);
 	if (file == NULL)
 		return false;

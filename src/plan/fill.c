@@ -8,7 +8,8 @@
  *	   tested (4), made by a plan that no message known at E concerned, in a transaction that wrote
  *	   nothing, before or while the plan ran (5).  Its tags are those of an analysis that is as new.
  *	2. Only a plan that ran straight to its end, in one run of the executor, under the settings that
- *	   the key tells, is stored; if constants were folded into it, it was made under them, too.
+ *	   the key tells, from its first row to its last, is stored; if constants were folded into it, it
+ *	   was made under them, too.
  *	3. Rows are stored detoasted: nothing in an entry points to a table.
  *
  * Locks: none.
@@ -309,6 +310,8 @@ cx_fill_end(cx_execution *execution)
 
 	if (cx_fill_has_written())
 		execution->reason = "the transaction has written";
+	else if (!cx_execution_same_session(execution))
+		execution->reason = "running it has loaded a library or changed a setting";
 	else
 	{
 		execution->reason = "there is no room";

@@ -1,7 +1,7 @@
 /*
  * query/analysis.h
  *		What the parts of an analysis share: eligible.c (the walk), relations.c, functions.c, reviewed.c,
- *		types.c, allowed.c, occurrences.c.  For them and statement.c only.
+ *		types.c, libraries.c, allowed.c, occurrences.c.  For them and statement.c only.
  */
 #ifndef CX_QUERY_ANALYSIS_H
 #define CX_QUERY_ANALYSIS_H
@@ -21,11 +21,12 @@ typedef struct cx_analysis
 	cx_statement *statement;	/* what is being built */
 	bool		untracked_allowed;
 	const char *refused;		/* the first reason, or NULL */
-	List	   *levels;			/* range tables of the queries around, the innermost first */
+	List	   *levels;			/* the queries around, the innermost first */
 	List	   *row_types;		/* OIDs of types that cx_relations_add_row_types() has seen */
 	List	   *outputs;		/* OIDs of types whose output, ... */
 	List	   *json_outputs;	/* ... rendering as JSON, ... */
 	List	   *inputs;			/* ... input, ... */
+	List	   *compared;		/* ... comparison, ... */
 	List	   *domains;		/* ... constraints were reviewed */
 } cx_analysis;
 
@@ -55,6 +56,25 @@ extern void cx_functions_init(void);
 /* One that PostgreSQL calls on its own, without asking for EXECUTE: of an operator class, say. */
 extern bool cx_functions_review_support(cx_analysis *analysis, Oid function);
 
+/*
+ * libraries.c: a function that is not PostgreSQL's own; a relation whose indexes, or itself, may be of
+ * access methods and operator classes that are not.
+ */
+extern void cx_libraries_add(cx_analysis *analysis, Oid function);
+extern void cx_libraries_add_relation(cx_analysis *analysis, Oid relation);
+
+/* comparisons.c: what else than its own function PostgreSQL may call for an operator, for sorting and so on. */
+extern bool cx_comparisons_review_operator(cx_analysis *analysis, Oid operator);
+extern bool cx_comparisons_review_sort(cx_analysis *analysis, const SortGroupClause *clause);
+extern bool cx_comparisons_review_rows(cx_analysis *analysis, const RowCompareExpr *comparison);
+
+/* comparisons.c: the arguments of a built-in function that takes them of any type. */
+extern bool cx_comparisons_review_arguments(cx_analysis *analysis, Form_pg_proc function,
+											List *arguments);
+
+/* comparisons.c: what a built-in function under another name, of these arguments, may compare. */
+extern bool cx_comparisons_review_values(cx_analysis *analysis, List *arguments, Oid result_type);
+
 /* reviewed.c: what is known of a built-in STABLE function. */
 typedef enum cx_reviewed
 {
@@ -71,11 +91,14 @@ typedef enum cx_reviewed
 extern cx_reviewed cx_reviewed_find(Form_pg_proc function);
 
 /*
- * types.c: are the functions that turn values of a type into text, into JSON, and text into values,
- * fixed by their arguments?  expression, where there is one, tells what an anonymous record holds.
+ * types.c: are the functions that turn values of a type into text, into JSON, and text into values, and
+ * that compare values, fixed by their arguments?  expression, where there is one, tells what an anonymous record holds.
  */
 extern bool cx_types_review_output(cx_analysis *analysis, Oid type, Node *expression, bool json);
 extern bool cx_types_review_input(cx_analysis *analysis, Oid type);
+extern bool cx_types_review_comparison(cx_analysis *analysis, Oid type, Node *expression);
+extern bool cx_types_review_set_operation(cx_analysis *analysis, const SetOperationStmt *operation,
+										  int column);
 extern bool cx_types_review_domain(cx_analysis *analysis, Oid type);
 
 /* allowed.c: what cache_ext.allow_function() was told, and the table it is in; false if nothing. */

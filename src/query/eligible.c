@@ -22,7 +22,6 @@
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
-#include "utils/typcache.h"
 
 static bool walk(Node *node, void *context);
 
@@ -48,12 +47,12 @@ depends_on_rows(Node *node, void *context)
 		case T_Var:
 			{
 				Var		   *var = (Var *) node;
-				List	   *range_table;
+				const Query *query;
 
 				if (var->varlevelsup >= list_length(analysis->levels))
 					return true;
-				range_table = list_nth(analysis->levels, var->varlevelsup);
-				return rt_fetch(var->varno, range_table)->rtekind == RTE_RELATION;
+				query = list_nth_node(Query, analysis->levels, var->varlevelsup);
+				return rt_fetch(var->varno, query->rtable)->rtekind == RTE_RELATION;
 			}
 		case T_Param:
 		case T_Aggref:
@@ -104,17 +103,8 @@ note_folding(cx_analysis *analysis, Node *node, Oid function)
 static bool
 review_operator(cx_analysis *analysis, Oid operator, List *arguments, Oid result_type)
 {
-	return cx_functions_review_call(analysis, get_opcode(operator), arguments, result_type, NIL);
-}
-
-/* ORDER BY, GROUP BY and DISTINCT call the functions of an operator class. */
-static bool
-review_sort_group(cx_analysis *analysis, const SortGroupClause *clause)
-{
-	return (!OidIsValid(clause->eqop) ||
-			cx_functions_review_support(analysis, get_opcode(clause->eqop))) &&
-		(!OidIsValid(clause->sortop) ||
-		 cx_functions_review_support(analysis, get_opcode(clause->sortop)));
+	return cx_functions_review_call(analysis, get_opcode(operator), arguments, result_type, NIL) &&
+		cx_comparisons_review_operator(analysis, operator);
 }
 
 static bool
@@ -188,16 +178,6 @@ review_user_function(cx_analysis *analysis, const SQLValueFunction *function)
 		default:
 			return refuse_part(analysis, "the current date or time");
 	}
-}
-
-/* GREATEST and LEAST: the comparison function of the type's default B-tree operator class. */
-static bool
-review_min_max(cx_analysis *analysis, const MinMaxExpr *expression)
-{
-	TypeCacheEntry *entry = lookup_type_cache(expression->minmaxtype, TYPECACHE_CMP_PROC);
-
-	return !OidIsValid(entry->cmp_proc) ||
-		cx_functions_review_support(analysis, entry->cmp_proc);
 }
 
 static bool
@@ -376,12 +356,7 @@ review_expression(cx_analysis *analysis, Node *node)
 			}
 
 		case T_RowCompareExpr:
-			foreach(cell, ((RowCompareExpr *) node)->opnos)
-			{
-				if (!cx_functions_review_support(analysis, get_opcode(lfirst_oid(cell))))
-					return false;
-			}
-			return true;
+			return cx_comparisons_review_rows(analysis, (RowCompareExpr *) node);
 
 		case T_SubscriptingRef:
 			return review_subscript(analysis, (SubscriptingRef *) node);
@@ -397,7 +372,12 @@ review_expression(cx_analysis *analysis, Node *node)
 			}
 
 		case T_MinMaxExpr:
-			return review_min_max(analysis, (MinMaxExpr *) node);
+			{
+				MinMaxExpr *choice = (MinMaxExpr *) node;
+
+				return cx_types_review_comparison(analysis, choice->minmaxtype,
+												  (Node *) linitial(choice->args));
+			}
 
 		case T_SQLValueFunction:
 			return review_user_function(analysis, (SQLValueFunction *) node);
@@ -424,6 +404,35 @@ review_expression(cx_analysis *analysis, Node *node)
 		Node	   *argument = (Node *) lfirst(cell);
 
 		if (!cx_types_review_output(analysis, exprType(argument), argument, true))
+			return false;
+	}
+	return true;
+}
+
+/* Duplicates are found by comparing rows. */
+static bool
+review_set_operation(cx_analysis *analysis, const SetOperationStmt *operation)
+{
+	ListCell   *cell;
+
+	foreach(cell, operation->groupClauses)
+	{
+		if (!cx_comparisons_review_sort(analysis, lfirst_node(SortGroupClause, cell)))
+			return false;
+	}
+	if (operation->groupClauses == NIL)
+		return true;
+	foreach(cell, operation->colTypes)
+	{
+		Oid			type = lfirst_oid(cell);
+
+		if (type == RECORDOID || type == RECORDARRAYOID)
+		{
+			/* SEARCH and CYCLE make such columns */
+			if (!cx_types_review_set_operation(analysis, operation, foreach_current_index(cell)))
+				return false;
+		}
+		else if (!cx_types_review_comparison(analysis, type, NULL))
 			return false;
 	}
 	return true;
@@ -463,7 +472,7 @@ walk_query(cx_analysis *analysis, Query *query)
 			return true;
 	}
 
-	analysis->levels = lcons(query->rtable, analysis->levels);
+	analysis->levels = lcons(query, analysis->levels);
 	stopped = query_tree_walker(query, walk, analysis, QTW_EXAMINE_SORTGROUP);
 	analysis->levels = list_delete_first(analysis->levels);
 	return stopped;
@@ -474,7 +483,6 @@ static bool
 walk(Node *node, void *context)
 {
 	cx_analysis *analysis = (cx_analysis *) context;
-	ListCell   *cell;
 
 	if (node == NULL)
 		return false;
@@ -494,7 +502,7 @@ walk(Node *node, void *context)
 			return expression_tree_walker(node, walk, context);
 
 		case T_SortGroupClause:
-			return !review_sort_group(analysis, (SortGroupClause *) node);
+			return !cx_comparisons_review_sort(analysis, (SortGroupClause *) node);
 
 		case T_WindowClause:
 			if (!review_window(analysis, (WindowClause *) node))
@@ -502,11 +510,8 @@ walk(Node *node, void *context)
 			return expression_tree_walker(node, walk, context);
 
 		case T_SetOperationStmt:
-			foreach(cell, ((SetOperationStmt *) node)->groupClauses)
-			{
-				if (!review_sort_group(analysis, lfirst_node(SortGroupClause, cell)))
-					return true;
-			}
+			if (!review_set_operation(analysis, (SetOperationStmt *) node))
+				return true;
 			return expression_tree_walker(node, walk, context);
 
 		case T_CTECycleClause:
@@ -515,12 +520,23 @@ walk(Node *node, void *context)
 				return true;
 			return expression_tree_walker(node, walk, context);
 
+		case T_TargetEntry:
+			{
+				TargetEntry *target = (TargetEntry *) node;
+
+				/* of ORDER BY, GROUP BY, DISTINCT, a window or an aggregate */
+				if (target->ressortgroupref != 0 &&
+					!cx_types_review_comparison(analysis, exprType((Node *) target->expr),
+												(Node *) target->expr))
+					return true;
+				return expression_tree_walker(node, walk, context);
+			}
+
 		case T_TableSampleClause:
 			refuse_part(analysis, "TABLESAMPLE");
 			return true;
 
 		case T_List:
-		case T_TargetEntry:
 		case T_FromExpr:
 		case T_JoinExpr:
 		case T_RangeTblRef:

@@ -4,8 +4,8 @@
  *
  * 1. VOLATILE never.
  * 2. A built-in function (its OID is below FirstNormalObjectId, so not an extension's): IMMUTABLE
- *    always, since every setting that one of them looks at is in every key; STABLE if
- *    query/reviewed.c knows it.
+ *    always, since every setting that one of them looks at is in every key, as far as it calls no
+ *    others (query/comparisons.c); STABLE if query/reviewed.c knows it.
  * 3. Any other function: IMMUTABLE by its owner's word, STABLE if cache_ext.allow_function() named
  *    what it reads.  Its body is opaque (unless it is a built-in under another name), so the key
  *    holds what can change its meaning: search_path unless the function sets its own, and the user
@@ -73,6 +73,7 @@ add_opaque_body(cx_analysis *analysis, HeapTuple tuple)
 	if (!sets_search_path(tuple))
 		statement->needs_search_path = true;
 	statement->resolves_names = true;
+	cx_libraries_add(analysis, form->oid);
 	cx_tags_add(statement, CX_TAG_DEFINITION, InvalidOid, 0, 0);
 
 	/*
@@ -129,8 +130,15 @@ review_built_in(cx_analysis *analysis, Form_pg_proc form, List *arguments, Oid r
 	cx_reviewed review;
 	ListCell   *cell;
 
+	/* dictionaries, parsers and their templates are functions too */
+	for (int i = 0; i < form->pronargs; i++)
+	{
+		if (form->proargtypes.values[i] == REGCONFIGOID ||
+			form->proargtypes.values[i] == REGDICTIONARYOID)
+			analysis->statement->uses_libraries = true;
+	}
 	if (form->provolatile == PROVOLATILE_IMMUTABLE)
-		return true;
+		return cx_comparisons_review_arguments(analysis, form, arguments);
 
 	review = form->pronamespace == PG_CATALOG_NAMESPACE ? cx_reviewed_find(form) :
 		CX_REVIEWED_NOT;
@@ -155,6 +163,7 @@ review_built_in(cx_analysis *analysis, Form_pg_proc form, List *arguments, Oid r
 			return true;
 		case CX_REVIEWED_TEXT_SEARCH:
 			analysis->statement->needs_text_search = true;
+			analysis->statement->uses_libraries = true;
 			return true;
 		case CX_REVIEWED_SEARCH_PATH:
 			analysis->statement->needs_search_path = true;
@@ -242,7 +251,7 @@ review_function(cx_analysis *analysis, Oid function, bool called, List *argument
 	HeapTuple	tuple;
 	Form_pg_proc form;
 	bool		built_in = function < FirstNormalObjectId;
-	bool		fine;
+	bool		fine = true;
 
 	check_stack_depth();
 
@@ -269,7 +278,10 @@ review_function(cx_analysis *analysis, Oid function, bool called, List *argument
 	{
 		if (form->prolang != INTERNALlanguageId)
 			add_opaque_body(analysis, tuple);
-		fine = form->provolatile == PROVOLATILE_IMMUTABLE || review_allowed(analysis, form);
+		else if (!cx_comparisons_review_values(analysis, arguments, result_type))
+			fine = false;
+		fine = fine && (form->provolatile == PROVOLATILE_IMMUTABLE ||
+						review_allowed(analysis, form));
 	}
 
 	ReleaseSysCache(tuple);

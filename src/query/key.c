@@ -13,9 +13,11 @@
 #include "postgres.h"
 
 #include "base/compat.h"
+#include "query/custom_settings.h"
 #include "query/private.h"
 
 #include "access/gin.h"
+#include "access/tableam.h"
 #include "catalog/namespace.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -23,6 +25,8 @@
 #include "parser/parse_expr.h"
 #include "parser/parser.h"
 #include "pgtime.h"
+#include "storage/bufmgr.h"
+#include "storage/bufpage.h"
 #include "tsearch/ts_cache.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -35,10 +39,10 @@
 #include "utils/xml.h"
 
 /* Whatever changes in this file, or in what a fingerprint covers, takes a new one. */
-#define KEY_FORMAT 3
+#define KEY_FORMAT 4
 
 /* How many settings are in every key. */
-#define NUMBERS 12
+#define NUMBERS 13
 #define TEXTS 5
 
 static void
@@ -146,7 +150,15 @@ plan_settings(void)
 		enable_material << 9 | enable_memoize << 10 | enable_mergejoin << 11 |
 		enable_hashjoin << 12 | enable_gathermerge << 13 | enable_partitionwise_join << 14 |
 		enable_partitionwise_aggregate << 15 | enable_parallel_append << 16 |
-		enable_parallel_hash << 17 | enable_partition_pruning << 18;
+		enable_parallel_hash << 17 | enable_partition_pruning << 18 |
+		synchronize_seqscans << 19;
+}
+
+/* Those for salvaging damaged data: who sets them gets rows where others get an error. */
+static int32
+salvage_settings(void)
+{
+	return zero_damaged_pages | ignore_checksum_failure << 1 | IgnoreSystemIndexes << 2;
 }
 
 static void
@@ -155,7 +167,7 @@ list_numbers(int32 numbers[NUMBERS])
 	const int32 now[NUMBERS] = {
 		DateStyle, DateOrder, IntervalStyle, extra_float_digits, bytea_output, xmlbinary, xmloption,
 		pg_get_client_encoding(), Array_nulls, quote_all_identifiers, GinFuzzySearchLimit,
-		plan_settings()
+		plan_settings(), salvage_settings()
 	};
 
 	memcpy(numbers, now, sizeof(now));
@@ -233,6 +245,27 @@ put_settings(StringInfo out)
 	appendBinaryStringInfo(out, kept.data, kept.len);
 }
 
+/* How a text is read when it is parsed. */
+static void
+put_parse_settings(StringInfo out)
+{
+	appendStringInfoChar(out, (standard_conforming_strings ? 1 : 0) |
+						 (Transform_null_equals ? 2 : 0));
+	put_uint32(out, backslash_quote);
+}
+
+/*
+ * What else a body that nobody looked into can depend on: how its texts are parsed, whether policies
+ * filter rows or raise an error, and the language of the messages that it catches.
+ */
+static void
+put_body_settings(StringInfo out)
+{
+	put_parse_settings(out);
+	appendStringInfoChar(out, row_security ? 1 : 0);
+	put_text(out, locale_messages);
+}
+
 void
 cx_statement_session_key(const cx_statement *statement, StringInfo out)
 {
@@ -244,7 +277,9 @@ cx_statement_session_key(const cx_statement *statement, StringInfo out)
 						 (statement->needs_row_security ? 4 : 0) |
 						 (statement->needs_search_path ? 8 : 0) |
 						 (statement->needs_text_search ? 16 : 0) |
-						 (statement->resolves_names ? 32 : 0));
+						 (statement->resolves_names ? 32 : 0) |
+						 (statement->uses_libraries ? 64 : 0) |
+						 (statement->loads_libraries ? 128 : 0));
 	if (statement->needs_user)
 		put_uint32(out, GetUserId());
 	if (statement->needs_session_user)
@@ -256,7 +291,10 @@ cx_statement_session_key(const cx_statement *statement, StringInfo out)
 	if (statement->needs_text_search)
 		put_uint32(out, getTSCurrentConfig(false));
 	if (statement->resolves_names)
+	{
 		put_uint32(out, temporary_schema());
+		put_body_settings(out);
+	}
 
 	put_settings(out);
 
@@ -269,15 +307,19 @@ cx_statement_session_key(const cx_statement *statement, StringInfo out)
 		put_text(out, name);
 		put_text(out, value);
 	}
+
+	if (statement->uses_libraries)
+		cx_custom_settings_put(out, statement->loads_libraries);
 }
 
 void
 cx_statement_parse_key(StringInfo out)
 {
 	put_settings(out);
-	appendStringInfoChar(out, (standard_conforming_strings ? 1 : 0) |
-						 (Transform_null_equals ? 2 : 0));
-	put_uint32(out, backslash_quote);
+	put_parse_settings(out);
+
+	/* input functions of extensions' types make constants of literals */
+	cx_custom_settings_put(out, false);
 }
 
 bool

@@ -57,6 +57,8 @@ struct cx_statement
 	bool		needs_text_search;	/* what default_text_search_config resolves to */
 	bool		resolves_names; /* a user's function may find temporary tables by name */
 	bool		folds; /* planning computes a value that settings or catalogs decide */
+	bool		uses_libraries; /* settings of libraries may reach the result */
+	bool		loads_libraries;	/* running it may load some that analysing it did not */
 	List	   *settings;		/* String nodes: read by current_setting('name') */
 
 	int			parameter_count;

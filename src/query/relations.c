@@ -120,6 +120,7 @@ add_tree(cx_analysis *analysis, Oid relation, bool with_children)
 
 	add_definition(analysis, relation);
 	add_ancestors(analysis, relation);
+	cx_libraries_add_relation(analysis, relation);
 	if (!with_children)
 		return true;
 
@@ -134,6 +135,7 @@ add_tree(cx_analysis *analysis, Oid relation, bool with_children)
 		if (!check_kind(analysis, member) || !cx_relations_copy(member, &tracked) ||
 			!check_tracked(analysis, member, &tracked))
 			return false;
+		cx_libraries_add_relation(analysis, member);
 		analysis->statement->relations = lappend_oid(analysis->statement->relations, member);
 		if (tracked.root == member)
 		{

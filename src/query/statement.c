@@ -6,8 +6,8 @@
  *    the contents of relations (tags), and the rest (key).
  * 2. A cx_statement is not changed once it was returned; plans hold it and copy it.
  *
- * Reads: eligible.c walks the query and calls relations.c, functions.c (with reviewed.c, allowed.c)
- * and types.c for what it meets; occurrences.c and conditions.c find the rows that it depends on;
+ * Reads: eligible.c walks the query and calls relations.c, functions.c (with reviewed.c, allowed.c,
+ * libraries.c), comparisons.c and types.c for what it meets; occurrences.c and conditions.c find the rows that it depends on;
  * fingerprint.c tells one query from another; key.c and tags.c serve each execution.
  *
  * Memory: an analysis works in a context of its own; what it returns is in the caller's.
@@ -88,11 +88,15 @@ review_renderings(cx_statement *statement, const Query *query)
 		Oid			element = get_base_element_type(type);
 		uint8	   *rendering = &statement->renderings[statement->column_count];
 		cx_analysis review = {.statement = palloc0(sizeof(cx_statement))};
+		bool		fixed;
 
 		if (entry->resjunk)
 			continue;
 		statement->column_count++;
-		if (!cx_types_review_output(&review, type, NULL, false))
+		fixed = cx_types_review_output(&review, type, NULL, false);
+		statement->uses_libraries |= review.statement->uses_libraries;
+		statement->loads_libraries |= review.statement->loads_libraries;
+		if (!fixed)
 			continue;
 		*rendering = CX_RENDERS_TEXT;
 		if ((OidIsValid(element) ? element : getBaseType(type)) < FirstNormalObjectId)

@@ -1,11 +1,14 @@
 /*
  * query/types.c
- *		What turning values into text, JSON or back can depend on.
+ *		What turning values into text, JSON or back, and comparing them, can depend on.
  *
  * A cast to text, concat() or to_json() run the output function of whatever type they meet; that of
  * an array runs its elements', that of a row its columns'.  Most depend on settings, which are in
  * every key.  Those of regclass and kin read the catalogs, and date and time input reads the clock
  * ('now', 'today'): somewhere inside, they make the statement one that can't be cached.
+ *
+ * Comparing values that are made of others (arrays, rows, ranges) takes built-in functions that are
+ * IMMUTABLE, but call what the default operator classes of the actual types name, which may be anybody's.
  *
  * A type that was found fine is remembered for the analysis, before its parts are looked at, so
  * that a type that holds itself ends there.
@@ -34,7 +37,15 @@
 /* What a reviewer does with each part of a type. */
 typedef bool (*part_reviewer) (cx_analysis *analysis, Oid type);
 
-static bool review_record(cx_analysis *analysis, Node *expression, bool json);
+/* What is done with a value. */
+typedef enum value_use
+{
+	USE_TEXT,
+	USE_JSON,
+	USE_COMPARISON
+} value_use;
+
+static bool review_value(cx_analysis *analysis, Oid type, Node *expression, value_use use);
 
 /*
  * Calls reviewer for the types that values of a type are made of.  False as soon as it says so;
@@ -130,6 +141,47 @@ review_json(cx_analysis *analysis, Oid type)
 	return !scalar || review_output(analysis, type);
 }
 
+/*
+ * The functions that compare and hash values of a type, and of what it is made of.  PostgreSQL finds them in
+ * its type cache, whatever function or operator they are called for.
+ */
+static bool
+review_comparison(cx_analysis *analysis, Oid type)
+{
+	TypeCacheEntry *entry;
+	bool		range = get_typtype(type) == TYPTYPE_RANGE;
+	bool		scalar;
+
+	check_stack_depth();
+	if (type == UNKNOWNOID || list_member_oid(analysis->compared, type))
+		return true;
+	analysis->compared = lappend_oid(analysis->compared, type);
+	if (get_typtype(type) == TYPTYPE_PSEUDO)
+		return cx_analysis_refuse(analysis, "values of pseudo-type %s compared",
+								  format_type_be(type));
+
+	entry = lookup_type_cache(type, TYPECACHE_EQ_OPR | TYPECACHE_LT_OPR | TYPECACHE_GT_OPR |
+							  TYPECACHE_CMP_PROC | TYPECACHE_HASH_PROC |
+							  TYPECACHE_HASH_EXTENDED_PROC | (range ? TYPECACHE_RANGE_INFO : 0));
+	{
+		Oid			functions[] = {
+			OidIsValid(entry->eq_opr) ? get_opcode(entry->eq_opr) : InvalidOid,
+			OidIsValid(entry->lt_opr) ? get_opcode(entry->lt_opr) : InvalidOid,
+			OidIsValid(entry->gt_opr) ? get_opcode(entry->gt_opr) : InvalidOid,
+			entry->cmp_proc, entry->hash_proc, entry->hash_extended_proc,
+			range ? entry->rng_cmp_proc_finfo.fn_oid : InvalidOid
+		};
+
+		for (int i = 0; i < lengthof(functions); i++)
+		{
+			if (OidIsValid(functions[i]) &&
+				!cx_functions_review_support(analysis, functions[i]))
+				return false;
+		}
+	}
+	return review_parts(analysis, type, review_comparison, &scalar);
+}
+
 static bool
 review_input(cx_analysis *analysis, Oid type)
 {
@@ -156,6 +208,8 @@ review_input(cx_analysis *analysis, Oid type)
 
 	if (get_typtype(type) == TYPTYPE_DOMAIN && !cx_types_review_domain(analysis, type))
 		return false;
+	if (get_typtype(type) == TYPTYPE_RANGE && !review_comparison(analysis, type))
+		return false;			/* which bound is the lower one */
 	if (!review_parts(analysis, type, review_input, &scalar))
 		return false;
 	if (!scalar)
@@ -164,53 +218,125 @@ review_input(cx_analysis *analysis, Oid type)
 	return cx_functions_review_support(analysis, function);
 }
 
+static bool
+refuse_record(cx_analysis *analysis, value_use use)
+{
+	return cx_analysis_refuse(analysis, use == USE_COMPARISON ? "anonymous record compared" :
+							  "anonymous record turned into text");
+}
+
+static bool review_columns(cx_analysis *analysis, Query *query, AttrNumber column,
+						   List *levels_around, value_use use);
+
+/*
+ * A column of records in UNION and the like: each part has its own.
+ */
+static bool
+review_column_of_parts(cx_analysis *analysis, Node *part, Query *query, AttrNumber column,
+					   List *levels_around, value_use use)
+{
+	RangeTblEntry *rte;
+
+	check_stack_depth();
+	if (IsA(part, SetOperationStmt))
+		return review_column_of_parts(analysis, ((SetOperationStmt *) part)->larg, query, column,
+									  levels_around, use) &&
+			review_column_of_parts(analysis, ((SetOperationStmt *) part)->rarg, query, column,
+								   levels_around, use);
+	rte = rt_fetch(castNode(RangeTblRef, part)->rtindex, query->rtable);
+	return review_columns(analysis, rte->subquery, column,
+						  lcons(query, list_copy(levels_around)), use);
+}
+
+/* The columns of a query, or one of them, whose expressions are in the query itself. */
+static bool
+review_columns(cx_analysis *analysis, Query *query, AttrNumber column, List *levels_around,
+			   value_use use)
+{
+	List	   *levels = analysis->levels;
+	ListCell   *cell;
+	bool		fine = true;
+
+	check_stack_depth();
+	analysis->levels = lcons(query, list_copy(levels_around));
+	foreach(cell, query->targetList)
+	{
+		TargetEntry *target = lfirst_node(TargetEntry, cell);
+		Oid			type;
+
+		if (target->resjunk || (column != 0 && target->resno != column))
+			continue;
+		type = exprType((Node *) target->expr);
+		if (query->setOperations != NULL && (type == RECORDOID || type == RECORDARRAYOID))
+			fine = review_column_of_parts(analysis, query->setOperations, query, target->resno,
+										  levels_around, use);
+		else
+			fine = review_value(analysis, type, (Node *) target->expr, use);
+		if (!fine)
+			break;
+	}
+	analysis->levels = levels;
+	return fine;
+}
+
+/* The query of a CTE, and the queries around it; NULL if not to be found. */
+static Query *
+find_common_table(cx_analysis *analysis, const RangeTblEntry *rte, int level, List **around)
+{
+	ListCell   *cell;
+
+	level += rte->ctelevelsup;
+	if (level >= list_length(analysis->levels))
+		return NULL;
+	*around = list_copy_tail(analysis->levels, level);
+	foreach(cell, linitial_node(Query, *around)->cteList)
+	{
+		CommonTableExpr *table = lfirst_node(CommonTableExpr, cell);
+
+		if (strcmp(table->ctename, rte->ctename) == 0 && IsA(table->ctequery, Query))
+			return (Query *) table->ctequery;
+	}
+	return NULL;
+}
+
 /*
  * A column of a FROM item that holds an anonymous record, or, for attribute 0, the row of one.
  */
 static bool
-review_record_var(cx_analysis *analysis, Var *var, bool json)
+review_record_var(cx_analysis *analysis, Var *var, value_use use)
 {
-	List	   *range_table;
 	RangeTblEntry *rte;
 	ListCell   *cell;
 
 	if (var->varattno < 0 || var->varlevelsup >= list_length(analysis->levels))
-		return cx_analysis_refuse(analysis, "anonymous record turned into text");
-	range_table = (List *) list_nth(analysis->levels, var->varlevelsup);
-	rte = rt_fetch(var->varno, range_table);
+		return refuse_record(analysis, use);
+	rte = rt_fetch(var->varno, ((Query *) list_nth(analysis->levels, var->varlevelsup))->rtable);
 
 	if (rte->rtekind == RTE_SUBQUERY)
+		return review_columns(analysis, rte->subquery, var->varattno,
+							  list_copy_tail(analysis->levels, var->varlevelsup), use);
+
+	if (rte->rtekind == RTE_CTE)
 	{
-		List	   *levels = analysis->levels;
-		bool		fine = true;
+		List	   *around;
+		Query	   *query;
 
-		/* the expressions below are those of the subquery, one level further in */
-		analysis->levels = lcons(rte->subquery->rtable,
-								 list_copy_tail(levels, var->varlevelsup));
-		foreach(cell, rte->subquery->targetList)
-		{
-			TargetEntry *target = lfirst_node(TargetEntry, cell);
-
-			if (target->resjunk || (var->varattno != 0 && target->resno != var->varattno))
-				continue;
-			fine = cx_types_review_output(analysis, exprType((Node *) target->expr),
-										  (Node *) target->expr, json);
-			if (!fine)
-				break;
-		}
-		analysis->levels = levels;
-		return fine;
+		/* where a recursive one reads itself: it is being reviewed, with all its parts */
+		if (rte->self_reference)
+			return true;
+		query = find_common_table(analysis, rte, var->varlevelsup, &around);
+		return query == NULL ? refuse_record(analysis, use) :
+			review_columns(analysis, query, var->varattno, around, use);
 	}
 
-	if (var->varattno == 0 && (rte->rtekind == RTE_CTE || rte->rtekind == RTE_VALUES ||
-							   rte->rtekind == RTE_TABLEFUNC))
+	if (var->varattno == 0 && (rte->rtekind == RTE_VALUES || rte->rtekind == RTE_TABLEFUNC))
 	{
 		List	   *types = rte->rtekind == RTE_TABLEFUNC ? rte->tablefunc->coltypes :
 			rte->coltypes;
 
 		foreach(cell, types)
 		{
-			if (!cx_types_review_output(analysis, lfirst_oid(cell), NULL, json))
+			if (!review_value(analysis, lfirst_oid(cell), NULL, use))
 				return false;
 		}
 		return true;
@@ -227,27 +353,27 @@ review_record_var(cx_analysis *analysis, Var *var, bool json)
 
 			if (type != RECORDOID)
 			{
-				if (!cx_types_review_output(analysis, type, NULL, json))
+				if (!review_value(analysis, type, NULL, use))
 					return false;
 				continue;
 			}
 			if (function->funccoltypes == NIL)
-				return cx_analysis_refuse(analysis, "anonymous record turned into text");
+				return refuse_record(analysis, use);
 			foreach(column, function->funccoltypes)
 			{
-				if (!cx_types_review_output(analysis, lfirst_oid(column), NULL, json))
+				if (!review_value(analysis, lfirst_oid(column), NULL, use))
 					return false;
 			}
 		}
 		return true;
 	}
 
-	return cx_analysis_refuse(analysis, "anonymous record turned into text");
+	return refuse_record(analysis, use);
 }
 
 /* An expression of type record or record[]. */
 static bool
-review_record(cx_analysis *analysis, Node *expression, bool json)
+review_record(cx_analysis *analysis, Node *expression, value_use use)
 {
 	ListCell   *cell;
 
@@ -257,30 +383,73 @@ review_record(cx_analysis *analysis, Node *expression, bool json)
 	{
 		foreach(cell, ((RowExpr *) expression)->args)
 		{
-			if (!cx_types_review_output(analysis, exprType((Node *) lfirst(cell)),
-										(Node *) lfirst(cell), json))
+			if (!review_value(analysis, exprType((Node *) lfirst(cell)),
+										(Node *) lfirst(cell), use))
+				return false;
+		}
+		return true;
+	}
+	if (expression != NULL &&
+		(IsA(expression, ArrayExpr) ||
+		 (IsA(expression, FuncExpr) && ((FuncExpr *) expression)->funcid == F_ARRAY_CAT)))
+	{
+		List	   *parts = IsA(expression, ArrayExpr) ? ((ArrayExpr *) expression)->elements :
+			((FuncExpr *) expression)->args;
+
+		foreach(cell, parts)
+		{
+			if (!review_record(analysis, (Node *) lfirst(cell), use))
 				return false;
 		}
 		return true;
 	}
 	if (expression != NULL && IsA(expression, Var))
-		return review_record_var(analysis, (Var *) expression, json);
+		return review_record_var(analysis, (Var *) expression, use);
 	if (expression != NULL && IsA(expression, Aggref) &&
 		((Aggref *) expression)->aggfnoid == F_ARRAY_AGG_ANYNONARRAY)
 	{
 		TargetEntry *argument = linitial_node(TargetEntry, ((Aggref *) expression)->args);
 
-		return review_record(analysis, (Node *) argument->expr, json);
+		return review_record(analysis, (Node *) argument->expr, use);
 	}
-	return cx_analysis_refuse(analysis, "anonymous record turned into text");
+	return refuse_record(analysis, use);
+}
+
+static bool
+review_value(cx_analysis *analysis, Oid type, Node *expression, value_use use)
+{
+	if (type == RECORDOID || type == RECORDARRAYOID)
+		return review_record(analysis, expression, use);
+	switch (use)
+	{
+		case USE_TEXT:
+			return review_output(analysis, type);
+		case USE_JSON:
+			return review_json(analysis, type);
+		case USE_COMPARISON:
+			break;
+	}
+	return review_comparison(analysis, type);
 }
 
 bool
 cx_types_review_output(cx_analysis *analysis, Oid type, Node *expression, bool json)
 {
-	if (type == RECORDOID || type == RECORDARRAYOID)
-		return review_record(analysis, expression, json);
-	return json ? review_json(analysis, type) : review_output(analysis, type);
+	return review_value(analysis, type, expression, json ? USE_JSON : USE_TEXT);
+}
+
+bool
+cx_types_review_set_operation(cx_analysis *analysis, const SetOperationStmt *operation, int column)
+{
+	return review_column_of_parts(analysis, (Node *) unconstify(SetOperationStmt *, operation),
+								  linitial_node(Query, analysis->levels), column + 1,
+								  list_copy_tail(analysis->levels, 1), USE_COMPARISON);
+}
+
+bool
+cx_types_review_comparison(cx_analysis *analysis, Oid type, Node *expression)
+{
+	return review_value(analysis, type, expression, USE_COMPARISON);
 }
 
 bool

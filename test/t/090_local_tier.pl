@@ -18,7 +18,8 @@ my $module = "$PostgreSQL::Test::Utils::tmp_check/churn";
 sub build_module
 {
 	my @sources = (glob('test/churn/*.c src/core/local*.c'),
-		map { "src/$_.c" } qw(core/clock core/handover base/counters base/redis_url base/settings base/shmem));
+		map { "src/$_.c" } qw(core/clock core/environment core/handover base/counters base/redis_url
+		base/settings base/shmem));
 	my @flags = map { split ' ', scalar `pg_config $_` } qw(--cppflags --cflags);
 	chomp(my $include = `pg_config --includedir-server`);
 

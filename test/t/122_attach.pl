@@ -192,6 +192,8 @@ is(left_after('pair', $pairs, 'TRUNCATE pair'), '2 to 0', 'TRUNCATE');
 $s->ok("INSERT INTO pair VALUES (1, 1, 'a'), (1, 2, 'b')");
 is(left_after('pair', $pairs, 'BEGIN; TRUNCATE pair; ROLLBACK'), '2 to 2', 'TRUNCATE that is rolled back');
 is(left_after('pair', $pairs, 'CREATE INDEX ON pair (v); ANALYZE pair'), '2 to 2', 'an index changes nothing');
+is(left_after('pair', $pairs, 'REINDEX TABLE pair'), '2 to 0', 'an index that may have been broken');
+$s->ok("UPDATE pair SET v = 'x'");
 is(left_after('pair', $pairs, 'ALTER TABLE pair DROP CONSTRAINT pair_pkey'), '2 to 0', 'the unique index dropped');
 like($s->query('SELECT problem FROM cache_ext.attached WHERE relation = $$pair$$::regclass'),
 	qr/no unique index/, 'the view says so');
