@@ -74,6 +74,20 @@ SET extra_float_digits = 0;
 SELECT * FROM cache_ext.query('SELECT id, (0.1::float8 + 0.7::float8)::text FROM city WHERE id = 1') AS (id int, sum text);
 RESET extra_float_digits;
 :happened
+-- constants in the plans that functions keep, whoever ran them under which settings
+CREATE FUNCTION in_function(v int) RETURNS text IMMUTABLE LANGUAGE plpgsql AS
+	$$BEGIN RETURN (0.1::float8 + 0.2)::text || v; END$$;
+CREATE FUNCTION too_in_function(v int) RETURNS text IMMUTABLE LANGUAGE plpgsql AS
+	$$BEGIN RETURN (0.1::float8 + 0.7)::text || v; END$$;
+SELECT id, in_function(id) FROM city WHERE id = 1;
+SET extra_float_digits = 0;
+SELECT id, in_function(id) FROM city WHERE id = 1;
+SELECT too_in_function(9);
+RESET extra_float_digits;
+SELECT id, in_function(id) FROM city WHERE id = 1;
+SELECT id, too_in_function(id) FROM city WHERE id = 1;
+:happened
+DROP FUNCTION in_function, too_in_function;
 -- a function that SETs while it is planned
 CREATE FUNCTION digits() RETURNS text IMMUTABLE LANGUAGE plpgsql AS $$
 BEGIN
@@ -140,5 +154,32 @@ EXECUTE computed;
 :happened
 DEALLOCATE ALL;
 DROP FUNCTION kind_of(int), kind(numeric);
+-- a variable of another's type, which the session compiled before that was shadowed
+CREATE SCHEMA nearer;
+SET search_path = nearer, public;
+CREATE TABLE measure (v numeric);
+CREATE TABLE public.measure (v int);
+ALTER TABLE nearer.measure RENAME TO hidden;
+CREATE FUNCTION measured(x numeric) RETURNS text IMMUTABLE LANGUAGE plpgsql AS
+	$$DECLARE m measure.v%TYPE := x; BEGIN RETURN m; END$$;
+\c -
+SET search_path = nearer, public;
+SET cache_ext.mode = auto;
+SET cache_ext.min_cost = 0;
+:forget
+SELECT id, measured(id + 0.5) FROM public.city WHERE id = 1;
+ALTER TABLE hidden RENAME TO measure;
+SELECT id, measured(id + 0.5) FROM public.city WHERE id = 1;
+:happened
+\c -
+SET search_path = nearer, public;
+SET cache_ext.mode = auto;
+SET cache_ext.min_cost = 0;
+:forget
+SELECT id, measured(id + 0.5) FROM public.city WHERE id = 1;
+:happened
+RESET search_path;
+DROP SCHEMA nearer CASCADE;
+DROP TABLE measure;
 DROP TABLE city;
 DROP FUNCTION happened;

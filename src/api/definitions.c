@@ -29,6 +29,7 @@
 #include "core/dirty.h"
 #include "core/prepared.h"
 #include "plan/kept_plans.h"
+#include "query/allowed.h"
 #include "query/relation_facts.h"
 #include "query/tracked.h"
 
@@ -59,6 +60,7 @@
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_parameter_acl.h"
 #include "catalog/pg_policy.h"
+#include "catalog/pg_proc.h"
 #include "catalog/pg_publication.h"
 #include "catalog/pg_publication_namespace.h"
 #include "catalog/pg_publication_rel.h"
@@ -382,6 +384,16 @@ object_changed(ObjectAccessType access, Oid class, Oid object, int column, void 
 	}
 }
 
+/* What allow_function() was told of a function goes with it. */
+static void
+forget_function(Oid function)
+{
+	char	   *name = cx_allowed_function_name(function);
+
+	if (name != NULL)
+		cx_allowed_forget(name);
+}
+
 static void
 object_access(ObjectAccessType access, Oid class, Oid object, int column, void *arg)
 {
@@ -393,9 +405,12 @@ object_access(ObjectAccessType access, Oid class, Oid object, int column, void *
 		case OAT_FUNCTION_EXECUTE:
 			cx_kept_plans_session_starts();
 			break;
+		case OAT_DROP:
+			if (class == ProcedureRelationId && watching())
+				forget_function(object);
+			/* FALLTHROUGH */
 		case OAT_POST_CREATE:
 		case OAT_POST_ALTER:
-		case OAT_DROP:
 			if (watching())
 				object_changed(access, class, object, column, arg);
 			break;

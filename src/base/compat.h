@@ -17,6 +17,7 @@
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
 #include "executor/executor.h"
+#include "executor/functions.h"
 #include "nodes/plannodes.h"
 #include "nodes/primnodes.h"
 #include "pgstat.h"
@@ -162,6 +163,20 @@ cx_may_execute(Oid function, Oid role)
 	return object_aclcheck(ProcedureRelationId, function, role, ACL_EXECUTE) == ACLCHECK_OK;
 #else
 	return pg_proc_aclcheck(function, role, ACL_EXECUTE) == ACLCHECK_OK;
+#endif
+}
+
+/*
+ * Makes the last query of a SQL function return what the function does: adds casts.  18 asks for the kind of
+ * function, and has no list of columns to give back.
+ */
+static inline void
+cx_coerce_function_result(List *query_lists, Oid type, TupleDesc desc)
+{
+#if PG_VERSION_NUM >= 180000
+	(void) check_sql_fn_retval(query_lists, type, desc, PROKIND_FUNCTION, false);
+#else
+	(void) check_sql_fn_retval(query_lists, type, desc, false, NULL);
 #endif
 }
 

@@ -53,7 +53,7 @@ cx_fill_has_written(void)
 /*
  * Is the plan older than a definition that it was made from?  Messages tell of relations, functions, types
  * and operators; clocks of everything else that planning folds into constants, of which PostgreSQL sends
- * a plan no message (text search configurations, say).
+ * a plan no message (text search configurations, say), and of what names in bodies stand for.
  */
 static bool
 plan_is_old(const cx_execution *execution)
@@ -64,7 +64,8 @@ plan_is_old(const cx_execution *execution)
 	return cx_generation_moved(options->generation, plan->relationOids, NIL, plan->invalItems) ||
 		cx_generation_moved(options->generation, cx_statement_relations(execution->statement),
 							cx_statement_functions(execution->statement), NIL) ||
-		(cx_statement_folds(execution->statement) &&
+		((cx_statement_folds(execution->statement) ||
+		  cx_statement_reads_bodies(execution->statement)) &&
 		 cx_clock_check(&options->planned, execution->clocks.slots,
 						execution->clocks.definitions) != CX_CLOCK_VALID);
 }
@@ -139,6 +140,10 @@ cx_fill_begin(cx_execution *execution)
 			execution->answer->plan_is_old = true;
 		return "the plan was made under other settings";
 	}
+	if (cx_statement_keeps_types(execution->statement) &&
+		!cx_kept_plans_types_hold(execution->clocks.slots, execution->clocks.definitions))
+		return "functions of this session may use types older than a definition";
+
 	/* where planning computed a call, the planner saw to it then */
 	if (cx_statement_runs_bodies(execution->statement) &&
 		!cx_kept_plans_renew(execution->clocks.slots, execution->clocks.definitions))

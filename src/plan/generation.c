@@ -56,6 +56,7 @@ static objects_hash *objects = NULL;
 static uint64 now = 1;			/* the next message's number */
 static uint64 all_moved_at = 0;
 static uint64 names = 1;
+static uint64 names_moved_at = 0;
 
 static void
 note_moved(int32 cache, uint32 value)
@@ -96,6 +97,7 @@ static void
 on_names_inval(Datum arg, int cache, uint32 value)
 {
 	names++;
+	names_moved_at = now++;
 }
 
 void
@@ -136,6 +138,12 @@ uint64
 cx_generation_names(void)
 {
 	return names;
+}
+
+bool
+cx_generation_names_moved(uint64 since)
+{
+	return names_moved_at >= since;
 }
 
 static bool

@@ -24,4 +24,7 @@ extern bool cx_generation_moved(uint64 since, const List *relations, const List 
 /* Moves whenever a name in a query text may mean something else than before, or to another user. */
 extern uint64 cx_generation_names(void);
 
+/* Has it moved since a number that cx_generation_now() returned? */
+extern bool cx_generation_names_moved(uint64 since);
+
 #endif

@@ -8,14 +8,15 @@
  *
  * Invariants:
  *
- *	1. A query is found by a complete description of its tree (query/fingerprint.h), compared byte
- *	   for byte.
+ *	1. A query is found by a complete description of its tree (query/fingerprint.h) and by the user,
+ *	   compared byte for byte.
  *	2. What is remembered is dropped when a message concerned a relation, function or type that the
- *	   query or its plan depends on; for a query that may not be cached, with any message at all.  An
- *	   analysis that a fill would use is dropped when the clock of any definition has moved.
+ *	   query or its plan depends on; for a query that may not be cached, with any message at all.  So is
+ *	   what was found out by looking into functions under another search_path.  An analysis that a fill
+ *	   would use is dropped when the clock of any definition has moved.
  *
- * Memory: each in a context of its own below TopMemoryContext, at most MAX_KNOWN of at most MAX_LENGTH
- * bytes; the least recently used one goes first.  Locks: none.
+ * Memory: each in a context of its own below TopMemoryContext, at most MAX_KNOWN of at most
+ * MAX_LENGTH bytes; the least recently used one goes first.  Locks: none.
  */
 #include "postgres.h"
 
@@ -26,6 +27,7 @@
 #include "query/fingerprint.h"
 
 #include "lib/ilist.h"
+#include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "utils/memutils.h"
 
@@ -98,7 +100,11 @@ is_outdated(const cx_known *known)
 {
 	if (known->statement == NULL)
 		return cx_generation_now() != known->generation;
-	return cx_generation_moved(known->generation, known->relations, NIL, known->inval_items) ||
+	if (cx_statement_reads_bodies(known->statement) &&
+		(cx_generation_names_moved(known->generation) ||
+		 !cx_statement_is_current(known->statement)))
+		return true;
+	return 		cx_generation_moved(known->generation, known->relations, NIL, known->inval_items) ||
 		cx_generation_moved(known->generation, cx_statement_relations(known->statement),
 							cx_statement_functions(known->statement), NIL);
 }
@@ -118,9 +124,12 @@ cx_known *
 cx_known_find(const Query *query, StringInfo description)
 {
 	known_element *element;
+	Oid			user = GetUserId();
 
+	/* in the bodies of functions the same tree may mean something else to another user */
 	initStringInfo(description);
 	cx_fingerprint_write(query, description);
+	appendBinaryStringInfo(description, (char *) &user, sizeof(user));
 	if (table == NULL)
 		return NULL;
 	element = table_lookup(table, name_of(description));

@@ -254,6 +254,8 @@ plan_statement(Query *query, const char *query_string, int cursor_options, Param
 	cx_kept_plans_session_starts();
 	if ((cursor_options & CX_CURSOR_OPT_CACHE) != 0)
 		return plan_for_door(query, query_string, cursor_options, params);
+	if (!cx_nesting_outermost())
+		cx_kept_plans_one_is_made();
 	if (!is_candidate(query, query_string, cursor_options) ||
 		 !mode_allows(query, query_string, &options))
 		return plan_as_ever(query, query_string, cursor_options, params);

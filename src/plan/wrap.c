@@ -144,6 +144,10 @@ cx_wrap(PlannedStmt *plan, cx_statement *statement, const cx_wrap_options *optio
 	scan->scan.plan.allParam = bms_copy(child->allParam);
 	scan->scan.plan.lefttree = child;
 	plan->planTree = (Plan *) scan;
+
+	/* what was found in the bodies of functions is for this user: a kept plan of another's is made anew */
+	if (cx_statement_reads_bodies(statement))
+		plan->dependsOnRole = true;
 }
 
 bool

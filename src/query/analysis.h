@@ -1,7 +1,8 @@
 /*
  * query/analysis.h
  *		What the parts of an analysis share: eligible.c (the walk), relations.c, functions.c, reviewed.c,
- *		types.c, libraries.c, allowed.c, occurrences.c.  For them and statement.c only.
+ *		bodies.c, plpgsql.c, types.c, libraries.c, allowed.c, occurrences.c.  For them and statement.c
+ *		only.
  */
 #ifndef CX_QUERY_ANALYSIS_H
 #define CX_QUERY_ANALYSIS_H
@@ -12,6 +13,14 @@
 
 #include "catalog/pg_proc.h"
 
+/* Why something is refused: what could help. */
+typedef enum cx_refusal
+{
+	CX_REFUSED,					/* a change of the query, or of a table */
+	CX_REFUSED_OPAQUE,			/* allow_function(): nobody can tell what a function does */
+	CX_REFUSED_FOR_GOOD			/* a change of the function only: it can't be allowed */
+} cx_refusal;
+
 /*
  * One analysis.  The functions below that return bool return false once a reason to refuse is
  * set; they may be called for the same thing again.
@@ -21,6 +30,8 @@ typedef struct cx_analysis
 	cx_statement *statement;	/* what is being built */
 	bool		untracked_allowed;
 	const char *refused;		/* the first reason, or NULL */
+	cx_refusal	refusal;		/* what it is */
+	bool		refused_in_body;	/* it names the function that it was met in */
 	List	   *levels;			/* the queries around, the innermost first */
 	List	   *row_types;		/* OIDs of types that cx_relations_add_row_types() has seen */
 	List	   *outputs;		/* OIDs of types whose output, ... */
@@ -28,11 +39,21 @@ typedef struct cx_analysis
 	List	   *inputs;			/* ... input, ... */
 	List	   *compared;		/* ... comparison, ... */
 	List	   *domains;		/* ... constraints were reviewed */
+	List	   *bodies;			/* bodies.c: what it has looked into */
+
+	bool		looked_into;	/* any of them */
+
+	/* where the walk is, if in the body of a function */
+	bool		in_body;		/* $n is an argument of the function */
+	bool		as_owner;		/* it or one around it is SECURITY DEFINER */
+	Oid			immutable;		/* it or one around it that is declared IMMUTABLE, or InvalidOid */
 } cx_analysis;
 
 /* statement.c: sets the reason and returns false. */
 extern bool cx_analysis_refuse(cx_analysis *analysis, const char *format,...)
 	pg_attribute_printf(2, 3);
+extern bool cx_analysis_refuse_as(cx_analysis *analysis, cx_refusal refusal, const char *format,...)
+	pg_attribute_printf(3, 4);
 
 /* eligible.c: a whole query; an expression of a domain's constraint. */
 extern bool cx_eligible_query(cx_analysis *analysis, Query *query);
@@ -41,6 +62,7 @@ extern bool cx_eligible_expression(cx_analysis *analysis, Node *expression);
 /* relations.c */
 extern bool cx_relations_add(cx_analysis *analysis, const RangeTblEntry *rte);
 extern bool cx_relations_add_read(cx_analysis *analysis, Oid function, Oid relation);
+extern void cx_relations_add_any_row(cx_analysis *analysis, Oid relation);
 extern bool cx_relations_add_row_types(cx_analysis *analysis, Oid type);
 extern bool cx_relations_copy(Oid relation, cx_tracked *copy);
 
@@ -52,6 +74,15 @@ extern bool cx_functions_review_call(cx_analysis *analysis, Oid function, List *
 									 Oid result_type, List *column_types);
 
 extern void cx_functions_init(void);
+
+/*
+ * What was met changes while definitions don't: refused in a body that is declared IMMUTABLE,
+ * whose result a plan may hold from when it was made.
+ */
+extern bool cx_functions_check_immutable(cx_analysis *analysis, const char *what);
+
+/* Puts the value of a setting into the key. */
+extern void cx_functions_add_setting(cx_statement *statement, const char *name);
 
 /* One that PostgreSQL calls on its own, without asking for EXECUTE: of an operator class, say. */
 extern bool cx_functions_review_support(cx_analysis *analysis, Oid function);
@@ -100,10 +131,6 @@ extern bool cx_types_review_comparison(cx_analysis *analysis, Oid type, Node *ex
 extern bool cx_types_review_set_operation(cx_analysis *analysis, const SetOperationStmt *operation,
 										  int column);
 extern bool cx_types_review_domain(cx_analysis *analysis, Oid type);
-
-/* allowed.c: what cache_ext.allow_function() was told, and the table it is in; false if nothing. */
-extern void cx_allowed_init(void);
-extern bool cx_allowed_find(Oid function, List **reads, Oid *allowed_by);
 
 /* occurrences.c: T or K of every table that an eligible query reads, at whatever depth. */
 extern void cx_occurrences_add(cx_analysis *analysis, Query *query);

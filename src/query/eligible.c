@@ -55,6 +55,8 @@ depends_on_rows(Node *node, void *context)
 				return rt_fetch(var->varno, query->rtable)->rtekind == RTE_RELATION;
 			}
 		case T_Param:
+			/* an argument of the function around may be a constant, once the body is inlined */
+			return !analysis->in_body;
 		case T_Aggref:
 		case T_WindowFunc:
 		case T_GroupingFunc:
@@ -96,8 +98,10 @@ note_folding(cx_analysis *analysis, Node *node, Oid function)
 {
 	cx_statement *statement = analysis->statement;
 
-	if (!statement->folds && !(OidIsValid(function) && is_fixed(function)))
-		statement->folds = !depends_on_rows(node, analysis) && !contain_mutable_functions(node);
+	/* contain_mutable_functions() fills in what the tree leaves open, hence the copy */
+	if (!statement->folds && !(OidIsValid(function) && is_fixed(function)) &&
+		!depends_on_rows(node, analysis))
+		statement->folds = !contain_mutable_functions(copyObject(node));
 }
 
 static bool
@@ -125,6 +129,8 @@ review_parameter(cx_analysis *analysis, const Param *param)
 
 	if (param->paramkind == PARAM_SUBLINK)
 		return true;			/* a column of the subquery, in x IN (SELECT ...) */
+	if (param->paramkind == PARAM_EXTERN && analysis->in_body)
+		return true;			/* an argument or a variable of the function, fixed by its arguments */
 	if (param->paramkind != PARAM_EXTERN)
 		return refuse_part(analysis, "a parameter of an enclosing plan");
 	if (get_typtype(param->paramtype) == TYPTYPE_PSEUDO ||
@@ -167,16 +173,17 @@ review_user_function(cx_analysis *analysis, const SQLValueFunction *function)
 		case SVFOP_CURRENT_USER:
 		case SVFOP_USER:
 			analysis->statement->needs_user = true;
-			return true;
+			return cx_functions_check_immutable(analysis, "the current user");
 		case SVFOP_SESSION_USER:
 			analysis->statement->needs_session_user = true;
-			return true;
+			return cx_functions_check_immutable(analysis, "the session's user");
 		case SVFOP_CURRENT_CATALOG:
 			return refuse_part(analysis, "current_catalog");
 		case SVFOP_CURRENT_SCHEMA:
 			return refuse_part(analysis, "current_schema");
 		default:
-			return refuse_part(analysis, "the current date or time");
+			return cx_analysis_refuse_as(analysis, CX_REFUSED_FOR_GOOD,
+										 "the current date or time");
 	}
 }
 

@@ -6,14 +6,18 @@
  * 2. A built-in function (its OID is below FirstNormalObjectId, so not an extension's): IMMUTABLE
  *    always, since every setting that one of them looks at is in every key, as far as it calls no
  *    others (query/comparisons.c); STABLE if query/reviewed.c knows it.
- * 3. Any other function: IMMUTABLE by its owner's word, STABLE if cache_ext.allow_function() named
- *    what it reads.  Its body is opaque (unless it is a built-in under another name), so the key
- *    holds what can change its meaning: search_path unless the function sets its own, and the user
- *    that statements in it run as.
+ * 3. Any other function: if it is written in SQL or PL/pgSQL, what its body says
+ *    (query/bodies.c), whether it is declared IMMUTABLE or STABLE.  If that can't be told, or in
+ *    other languages: IMMUTABLE by its owner's word, STABLE if cache_ext.allow_function() named
+ *    what it reads.
+ * 4. The key holds what can change the meaning of a body: search_path unless the function sets
+ *    its own, and the user that statements in it run as.
  */
 #include "postgres.h"
 
+#include "query/allowed.h"
 #include "query/analysis.h"
+#include "query/bodies.h"
 
 #include "access/htup_details.h"
 #include "access/transam.h"
@@ -23,6 +27,7 @@
 #include "catalog/pg_proc.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
+#include "parser/parse_agg.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -58,7 +63,7 @@ sets_search_path(HeapTuple tuple)
 }
 
 /*
- * What a body nobody looked into can depend on besides its arguments.
+ * What any body can depend on besides its arguments: what names stand for at each call, and rights.
  */
 static void
 add_opaque_body(cx_analysis *analysis, HeapTuple tuple)
@@ -84,6 +89,28 @@ add_opaque_body(cx_analysis *analysis, HeapTuple tuple)
 		statement->needs_user = true;
 }
 
+bool
+cx_functions_check_immutable(cx_analysis *analysis, const char *what)
+{
+	if (!OidIsValid(analysis->immutable))
+		return true;
+	(void) cx_analysis_refuse_as(analysis, CX_REFUSED_FOR_GOOD,
+								 "function %s is declared IMMUTABLE but reads %s; declare it STABLE",
+								 format_procedure(analysis->immutable), what);
+	analysis->refused_in_body = true;
+	return false;
+}
+
+void
+cx_functions_add_setting(cx_statement *statement, const char *name)
+{
+	Node	   *setting = (Node *) makeString(pstrdup(name));
+
+	/* list_member() compares String nodes by value */
+	if (!list_member(statement->settings, setting))
+		statement->settings = lappend(statement->settings, setting);
+}
+
 static bool
 review_setting(cx_analysis *analysis, List *arguments)
 {
@@ -92,17 +119,16 @@ review_setting(cx_analysis *analysis, List *arguments)
 
 	if (name == NULL || !IsA(name, Const) || ((Const *) name)->constisnull ||
 		((Const *) name)->consttype != TEXTOID)
-		return cx_analysis_refuse(analysis, "current_setting() of a name that is not a constant");
+		return cx_analysis_refuse_as(analysis, CX_REFUSED_OPAQUE,
+									 "current_setting() of a name that is not a constant");
 
 	setting = TextDatumGetCString(((Const *) name)->constvalue);
 	if (GetConfigOptionFlags(setting, true) & GUC_SUPERUSER_ONLY)
-		return cx_analysis_refuse(analysis, "setting \"%s\" is for privileged roles only",
-								  setting);
-
-	/* list_member() compares String nodes by value */
-	if (!list_member(analysis->statement->settings, makeString(setting)))
-		analysis->statement->settings = lappend(analysis->statement->settings,
-												makeString(setting));
+		return cx_analysis_refuse_as(analysis, CX_REFUSED_FOR_GOOD,
+									 "setting \"%s\" is for privileged roles only", setting);
+	if (!cx_functions_check_immutable(analysis, psprintf("setting \"%s\"", setting)))
+		return false;
+	cx_functions_add_setting(analysis->statement, setting);
 	return true;
 }
 
@@ -171,46 +197,172 @@ review_built_in(cx_analysis *analysis, Form_pg_proc form, List *arguments, Oid r
 		case CX_REVIEWED_SETTING:
 			return review_setting(analysis, arguments);
 	}
-	return cx_analysis_refuse(analysis,
-							  "result of STABLE function %s is not fixed by its arguments",
-							  format_procedure(form->oid));
+	return cx_analysis_refuse_as(analysis, CX_REFUSED_FOR_GOOD,
+								 "result of STABLE function %s is not fixed by its arguments",
+								 format_procedure(form->oid));
 }
 
+/*
+ * A function of which nobody can tell what it does, for this reason: was it allowed?
+ */
 static bool
-review_allowed(cx_analysis *analysis, Form_pg_proc form)
+review_allowed(cx_analysis *analysis, Form_pg_proc form, const char *why_opaque)
 {
+	cx_statement *statement = analysis->statement;
 	List	   *reads;
+	List	   *settings;
 	Oid			allowed_by;
 	ListCell   *cell;
 
-	if (!cx_allowed_find(form->oid, &reads, &allowed_by))
-		return cx_analysis_refuse(analysis,
-								  "STABLE function %s was not allowed by cache_ext.allow_function()",
-								  format_procedure(form->oid));
+	switch (cx_allowed_find(form->oid, &reads, &settings, &allowed_by))
+	{
+		case CX_ALLOWED_NOT:
+			return cx_analysis_refuse_as(analysis, CX_REFUSED_OPAQUE,
+										 "function %s was not allowed by cache_ext.allow_function(): %s",
+										 format_procedure(form->oid), why_opaque);
+		case CX_ALLOWED_ENDED:
+			return cx_analysis_refuse_as(analysis, CX_REFUSED_OPAQUE,
+										 "function %s was changed after cache_ext.allow_function() allowed it",
+										 format_procedure(form->oid));
+		case CX_ALLOWED:
+			break;
+	}
 
 	/* a plan made before disallow_function() must not fill after it */
-	analysis->statement->relations = lappend_oid(analysis->statement->relations, allowed_by);
+	statement->relations = lappend_oid(statement->relations, allowed_by);
+	if (form->provolatile == PROVOLATILE_IMMUTABLE && reads != NIL)
+		return cx_analysis_refuse_as(analysis, CX_REFUSED_FOR_GOOD,
+									 "function %s is declared IMMUTABLE but reads tables; declare it STABLE",
+									 format_procedure(form->oid));
 	foreach(cell, reads)
 	{
-		if (!cx_relations_add_read(analysis, form->oid, lfirst_oid(cell)))
+		if (!cx_functions_check_immutable(analysis, "tables") ||
+			!cx_relations_add_read(analysis, form->oid, lfirst_oid(cell)))
 			return false;
-		if (!form->prosecdef)
-			analysis->statement->selected =
-				list_append_unique_oid(analysis->statement->selected, lfirst_oid(cell));
+		if (!form->prosecdef && !analysis->as_owner)
+			statement->selected = list_append_unique_oid(statement->selected, lfirst_oid(cell));
 	}
+	if (settings != NIL && !cx_functions_check_immutable(analysis, "settings"))
+		return false;
+	foreach(cell, settings)
+		cx_functions_add_setting(statement, strVal(lfirst(cell)));
 	if (!form->prosecdef)
-		analysis->statement->needs_user = true;
+		statement->needs_user = true;
 	return true;
+}
+
+/*
+ * A function of a user: what its body says, and else what its owner says.
+ */
+static bool
+review_body(cx_analysis *analysis, HeapTuple tuple, List *arguments, Oid result_type,
+			List *column_types)
+{
+	Form_pg_proc form = (Form_pg_proc) GETSTRUCT(tuple);
+	const char *why_opaque;
+
+	if (form->prolang != INTERNALlanguageId)
+		add_opaque_body(analysis, tuple);
+	if (cx_bodies_review(analysis, tuple, arguments, result_type, column_types))
+		return true;
+	if (analysis->refusal != CX_REFUSED_OPAQUE)
+	{
+		if (!analysis->refused_in_body)
+			analysis->refused = psprintf("%s, in function %s", analysis->refused,
+										 format_procedure(form->oid));
+		analysis->refused_in_body = true;
+		return false;
+	}
+	why_opaque = analysis->refused;
+	analysis->refused = NULL;
+	return review_allowed(analysis, form, why_opaque);
+}
+
+/* What allow_function() was told of a function that needs no allowance. */
+static void
+add_allowed_settings(cx_statement *statement, Oid function)
+{
+	List	   *reads;
+	List	   *settings;
+	Oid			allowed_by;
+	ListCell   *cell;
+
+	if (cx_allowed_find(function, &reads, &settings, &allowed_by) != CX_ALLOWED)
+		return;
+	statement->relations = lappend_oid(statement->relations, allowed_by);
+	foreach(cell, settings)
+		cx_functions_add_setting(statement, strVal(lfirst(cell)));
+}
+
+/* A language whose functions nobody looks into: what they are declared as is believed. */
+static bool
+is_believed(Form_pg_proc form)
+{
+	return form->provolatile == PROVOLATILE_IMMUTABLE && !cx_bodies_readable(form->prolang);
+}
+
+static bool review_function(cx_analysis *analysis, Oid function, bool called, List *arguments,
+							Oid result_type, List *column_types);
+
+/* The types of an aggregate's arguments, as OIDs: not of what only its ORDER BY needs. */
+static List *
+argument_types(List *arguments)
+{
+	List	   *types = NIL;
+	ListCell   *cell;
+
+	foreach(cell, arguments)
+	{
+		Node	   *argument = (Node *) lfirst(cell);
+
+		if (IsA(argument, TargetEntry))
+		{
+			if (((TargetEntry *) argument)->resjunk)
+				continue;
+			argument = (Node *) ((TargetEntry *) argument)->expr;
+		}
+		types = lappend_oid(types, exprType(argument));
+	}
+	return types;
+}
+
+/*
+ * A function of an aggregate.  If it is polymorphic, its types follow from those of the call: a
+ * stand-in for each argument has them.
+ */
+static bool
+review_part(cx_analysis *analysis, Oid function, List *types, Oid result_type)
+{
+	List	   *arguments = NIL;
+	ListCell   *cell;
+
+	if (!OidIsValid(function))
+		return true;
+	if (function < FirstNormalObjectId)
+		return cx_functions_review_support(analysis, function);
+	foreach(cell, types)
+	{
+		CaseTestExpr *argument = makeNode(CaseTestExpr);
+
+		argument->typeId = lfirst_oid(cell);
+		argument->typeMod = -1;
+		arguments = lappend(arguments, argument);
+	}
+	return review_function(analysis, function, false, arguments, result_type, NIL);
 }
 
 /*
  * pg_proc calls every user's aggregate IMMUTABLE; what its parts are is in pg_aggregate.
  */
 static bool
-review_aggregate_parts(cx_analysis *analysis, Oid aggregate)
+review_aggregate_parts(cx_analysis *analysis, Oid aggregate, List *arguments, Oid result_type)
 {
 	HeapTuple	tuple = SearchSysCache1(AGGFNOID, ObjectIdGetDatum(aggregate));
 	Form_pg_aggregate form;
+	List	   *types = argument_types(arguments);
+	Oid			input_types[FUNC_MAX_ARGS];
+	Oid			state_type;
+	ListCell   *cell;
 	bool		fine = true;
 	bool		no_initial_value;
 	bool		no_moving_initial_value;
@@ -219,11 +371,24 @@ review_aggregate_parts(cx_analysis *analysis, Oid aggregate)
 		elog(ERROR, "cache lookup failed for aggregate %u", aggregate);
 	form = (Form_pg_aggregate) GETSTRUCT(tuple);
 
+	state_type = form->aggtranstype;
+	if (IsPolymorphicType(state_type) && list_length(types) <= FUNC_MAX_ARGS)
 	{
-		Oid			parts[] = {form->aggtransfn, form->aggfinalfn, form->aggcombinefn,
-							   form->aggserialfn, form->aggdeserialfn, form->aggmtransfn,
-							   form->aggminvtransfn, form->aggmfinalfn};
+		foreach(cell, types)
+			input_types[foreach_current_index(cell)] = lfirst_oid(cell);
+		state_type = resolve_aggregate_transtype(aggregate, state_type, input_types,
+												 list_length(types));
+	}
 
+	{
+		Oid			parts[] = {form->aggcombinefn, form->aggserialfn, form->aggdeserialfn,
+							   form->aggmtransfn, form->aggminvtransfn, form->aggmfinalfn};
+
+		fine = review_part(analysis, form->aggtransfn, lcons_oid(state_type, list_copy(types)),
+						   state_type) &&
+			review_part(analysis, form->aggfinalfn,
+						form->aggfinalextra ? lcons_oid(state_type, list_copy(types)) :
+						list_make1_oid(state_type), result_type);
 		for (int i = 0; i < lengthof(parts) && fine; i++)
 			fine = !OidIsValid(parts[i]) || cx_functions_review_support(analysis, parts[i]);
 	}
@@ -233,10 +398,10 @@ review_aggregate_parts(cx_analysis *analysis, Oid aggregate)
 	(void) SysCacheGetAttr(AGGFNOID, tuple, Anum_pg_aggregate_aggminitval,
 						   &no_moving_initial_value);
 	if (fine && !no_initial_value)
-		fine = cx_types_review_input(analysis, form->aggtranstype);
+		fine = cx_types_review_input(analysis, state_type);
 	if (fine && !no_moving_initial_value)
 		fine = cx_types_review_input(analysis, form->aggmtranstype);
-	fine = fine && cx_relations_add_row_types(analysis, form->aggtranstype) &&
+	fine = fine && cx_relations_add_row_types(analysis, state_type) &&
 		cx_relations_add_row_types(analysis, form->aggmtranstype);
 
 	ReleaseSysCache(tuple);
@@ -262,27 +427,30 @@ review_function(cx_analysis *analysis, Oid function, bool called, List *argument
 
 	if (!built_in)
 		statement->functions = list_append_unique_oid(statement->functions, function);
+	if (analysis->as_owner)
+		called = false;			/* those rights are not the current user's, and change by DDL only */
 	if (called && (!built_in || !heap_attisnull(tuple, Anum_pg_proc_proacl, NULL)))
 		statement->executed = list_append_unique_oid(statement->executed, function);
 	else if (called)
 		statement->open_to_all = list_append_unique_oid(statement->open_to_all, function);
 
 	if (form->provolatile == PROVOLATILE_VOLATILE)
-		fine = cx_analysis_refuse(analysis, "function %s is VOLATILE",
-								  format_procedure(function));
+		fine = cx_analysis_refuse_as(analysis, CX_REFUSED_FOR_GOOD, "function %s is VOLATILE",
+									 format_procedure(function));
 	else if (built_in)
 		fine = review_built_in(analysis, form, arguments, result_type, column_types);
 	else if (form->prokind == PROKIND_AGGREGATE)
-		fine = review_aggregate_parts(analysis, function);
-	else
+		fine = review_aggregate_parts(analysis, function, arguments, result_type);
+	else if (is_believed(form))
 	{
 		if (form->prolang != INTERNALlanguageId)
 			add_opaque_body(analysis, tuple);
-		else if (!cx_comparisons_review_values(analysis, arguments, result_type))
-			fine = false;
-		fine = fine && (form->provolatile == PROVOLATILE_IMMUTABLE ||
-						review_allowed(analysis, form));
+		else
+			fine = cx_comparisons_review_values(analysis, arguments, result_type);
+		add_allowed_settings(statement, function);
 	}
+	else
+		fine = review_body(analysis, tuple, arguments, result_type, column_types);
 
 	ReleaseSysCache(tuple);
 	return fine;
@@ -345,13 +513,28 @@ cx_functions_review_support(cx_analysis *analysis, Oid function)
 			cx_reviewed review = cx_reviewed_find(form);
 
 			if (review != CX_REVIEWED_FIXED && review != CX_REVIEWED_TEXT_SEARCH)
-				fine = cx_analysis_refuse(analysis,
-										  "result of STABLE function %s is not fixed by its arguments",
-										  format_procedure(function));
+				fine = cx_analysis_refuse_as(analysis, CX_REFUSED_FOR_GOOD,
+											 "result of STABLE function %s is not fixed by its arguments",
+											 format_procedure(function));
 		}
 		ReleaseSysCache(tuple);
 	}
 	return fine && review_function(analysis, function, false, NIL, InvalidOid, NIL);
+}
+
+const char *
+cx_functions_examine(Oid function, List **settings, bool *for_good)
+{
+	cx_analysis analysis = {.statement = palloc0(sizeof(cx_statement)), .untracked_allowed = true};
+	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for function %u", function);
+	(void) cx_bodies_review(&analysis, tuple, NIL, InvalidOid, NIL);
+	ReleaseSysCache(tuple);
+	*settings = analysis.statement->settings;
+	*for_good = analysis.refusal == CX_REFUSED_FOR_GOOD;
+	return analysis.refusal == CX_REFUSED ? NULL : analysis.refused;
 }
 
 static void

@@ -1,6 +1,7 @@
 /*
  * query/guarded.c
- *		Running functions of types on bytes that may be hostile.
+ *		Running what may raise an error that is nobody's business: functions of types on bytes that
+ *		may be hostile, the analysis of texts that the statement may never come to.
  *
  * Memory: the action runs in the caller's context, and what it allocates there stays.  No locks.
  */
@@ -9,6 +10,8 @@
 #include "query/guarded.h"
 
 #include "access/xact.h"
+#include "storage/proc.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 
@@ -22,15 +25,18 @@ must_pass(const ErrorData *error)
 		error->sqlerrcode == ERRCODE_OUT_OF_MEMORY;
 }
 
-bool
-cx_guarded_run(cx_guarded_action action, void *arg)
+static bool
+run(cx_guarded_action action, void *arg, bool keep, const char **message)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
 	volatile bool result = false;
 
 	if (IsInParallelMode())
+	{
+		*message = "in parallel mode";
 		return false;
+	}
 
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(context);
@@ -38,7 +44,10 @@ cx_guarded_run(cx_guarded_action action, void *arg)
 	{
 		result = action(arg);
 
-		ReleaseCurrentSubTransaction();
+		if (keep)
+			ReleaseCurrentSubTransaction();
+		else
+			RollbackAndReleaseCurrentSubTransaction();
 		MemoryContextSwitchTo(context);
 		CurrentResourceOwner = owner;
 	}
@@ -55,8 +64,45 @@ cx_guarded_run(cx_guarded_action action, void *arg)
 
 		if (must_pass(error))
 			ReThrowError(error);
+		*message = error->message ? pstrdup(error->message) : "an error without a text";
 		FreeErrorData(error);
 		result = false;
+	}
+	PG_END_TRY();
+	return result;
+}
+
+bool
+cx_guarded_run(cx_guarded_action action, void *arg)
+{
+	const char *message;
+
+	return run(action, arg, true, &message);
+}
+
+bool
+cx_guarded_look(cx_guarded_action action, void *arg, const char **message)
+{
+	int			saved_lock_timeout = LockTimeout;
+	int			saved_client_min_messages = client_min_messages;
+	int			saved_log_min_messages = log_min_messages;
+	volatile bool result = false;
+
+	/*
+	 * The variables, not the settings: nothing else sees them meanwhile.  Who holds a lock that the
+	 * statement wouldn't take must not make it wait, and scanning a text may raise warnings.
+	 */
+	PG_TRY();
+	{
+		LockTimeout = 1;
+		client_min_messages = log_min_messages = ERROR;
+		result = run(action, arg, false, message);
+	}
+	PG_FINALLY();
+	{
+		LockTimeout = saved_lock_timeout;
+		client_min_messages = saved_client_min_messages;
+		log_min_messages = saved_log_min_messages;
 	}
 	PG_END_TRY();
 	return result;

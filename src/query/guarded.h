@@ -1,6 +1,6 @@
 /*
  * query/guarded.h
- *		Running functions of types on bytes that may be hostile.
+ *		Running what may raise an error that is nobody's business.
  */
 #ifndef CX_QUERY_GUARDED_H
 #define CX_QUERY_GUARDED_H
@@ -15,5 +15,12 @@ typedef bool (*cx_guarded_action) (void *arg);
  * through.  False also in parallel mode, where there are no subtransactions.
  */
 extern bool cx_guarded_run(cx_guarded_action action, void *arg);
+
+/*
+ * Looks at something that the statement itself may never look at, and leaves no trace: locks,
+ * settings and the user are as before, a lock that isn't free is an error, the client gets no
+ * messages.  After an error the result is false, with its text in *message.
+ */
+extern bool cx_guarded_look(cx_guarded_action action, void *arg, const char **message);
 
 #endif

@@ -338,6 +338,12 @@ cx_statement_key(const cx_statement *statement, ParamListInfo params, StringInfo
 		return false;
 	}
 
+	if (!cx_statement_is_current(statement))
+	{
+		*refused = "a function of the query was looked into for another user or search_path";
+		return false;
+	}
+
 	put_uint32(out, KEY_FORMAT);
 	put_uint32(out, MyDatabaseId);
 	appendBinaryStringInfo(out, (const char *) statement->fingerprint,

@@ -59,7 +59,11 @@ struct cx_statement
 	bool		folds; /* planning computes a value that settings or catalogs decide */
 	bool		uses_libraries; /* settings of libraries may reach the result */
 	bool		loads_libraries;	/* running it may load some that analysing it did not */
+	bool		keeps_types;	/* see cx_statement_keeps_types() */
 	List	   *settings;		/* String nodes: read by current_setting('name') */
+
+	int			context_length; /* see cx_statement_is_current(); 0 if no body was looked into */
+	char	   *context;
 
 	int			parameter_count;
 	cx_parameter *parameters;	/* by id */

@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "query/allowed.h"
 #include "query/analysis.h"
 
 #include "access/transam.h"
@@ -149,6 +150,10 @@ add_tree(cx_analysis *analysis, Oid relation, bool with_children)
 bool
 cx_relations_add(cx_analysis *analysis, const RangeTblEntry *rte)
 {
+	if (OidIsValid(analysis->immutable) &&
+		!cx_functions_check_immutable(analysis, relation_name(rte->relid)))
+		return false;
+
 	/*
 	 * A view is here for its definition and its privileges only; PostgreSQL 15 keeps it as a
 	 * relation without rows, 16 in the entry of the subquery it became.
@@ -163,17 +168,52 @@ cx_relations_add(cx_analysis *analysis, const RangeTblEntry *rte)
 	return add_tree(analysis, rte->relid, rte->inh);
 }
 
+void
+cx_relations_add_any_row(cx_analysis *analysis, Oid relation)
+{
+	List	   *members = cx_tracked_members(relation);
+	ListCell   *cell;
+
+	foreach(cell, members)
+	{
+		cx_tracked	tracked;
+
+		if (cx_relations_copy(lfirst_oid(cell), &tracked))
+			cx_tags_add(analysis->statement, CX_TAG_TABLE, tracked.root, 0, 0);
+	}
+}
+
+Oid
+cx_relations_with_policies(Oid relation)
+{
+	List	   *members = cx_tracked_members(relation);
+	ListCell   *cell;
+
+	foreach(cell, members)
+	{
+		HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(lfirst_oid(cell)));
+		bool		row_security;
+
+		if (!HeapTupleIsValid(tuple))
+			continue;
+		row_security = ((Form_pg_class) GETSTRUCT(tuple))->relrowsecurity;
+		ReleaseSysCache(tuple);
+		if (row_security)
+			return lfirst_oid(cell);
+	}
+	return InvalidOid;
+}
+
 /*
  * A relation that an allowed function reads, we don't see how: all of it.
  */
 bool
 cx_relations_add_read(cx_analysis *analysis, Oid function, Oid relation)
 {
-	List	   *members;
-	ListCell   *cell;
+	Oid			with_policies;
 
 	if (get_rel_name(relation) == NULL)
-		return cx_analysis_refuse(analysis, "function %s reads a table that was dropped",
+		return cx_analysis_refuse(analysis, "function %s reads a table that does not exist any more",
 								  format_procedure(function));
 	if (get_rel_relkind(relation) == RELKIND_VIEW)
 		return cx_analysis_refuse(analysis,
@@ -182,26 +222,12 @@ cx_relations_add_read(cx_analysis *analysis, Oid function, Oid relation)
 	if (!add_tree(analysis, relation, true))
 		return false;
 
-	members = cx_tracked_members(relation);
-	foreach(cell, members)
-	{
-		cx_tracked	tracked;
-		HeapTuple	tuple;
-		bool		row_security;
-
-		/* whoever sees the policies' conditions can put what they read into the key; here nobody does */
-		tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(lfirst_oid(cell)));
-		if (!HeapTupleIsValid(tuple))
-			continue;
-		row_security = ((Form_pg_class) GETSTRUCT(tuple))->relrowsecurity;
-		ReleaseSysCache(tuple);
-		if (row_security)
-			return cx_analysis_refuse(analysis, "function %s reads %s, which has row-level security",
-									  format_procedure(function), relation_name(lfirst_oid(cell)));
-
-		if (cx_relations_copy(lfirst_oid(cell), &tracked))
-			cx_tags_add(analysis->statement, CX_TAG_TABLE, tracked.root, 0, 0);
-	}
+	/* whoever sees the policies' conditions can put what they read into the key; here nobody does */
+	with_policies = cx_relations_with_policies(relation);
+	if (OidIsValid(with_policies))
+		return cx_analysis_refuse(analysis, "function %s reads %s, which has row-level security",
+								  format_procedure(function), relation_name(with_policies));
+	cx_relations_add_any_row(analysis, relation);
 	return true;
 }
 

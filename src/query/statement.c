@@ -7,7 +7,8 @@
  * 2. A cx_statement is not changed once it was returned; plans hold it and copy it.
  *
  * Reads: eligible.c walks the query and calls relations.c, functions.c (with reviewed.c, allowed.c,
- * libraries.c), comparisons.c and types.c for what it meets; occurrences.c and conditions.c find the rows that it depends on;
+ * libraries.c), comparisons.c and types.c for what it meets; bodies.c and plpgsql.c walk the
+ * statements of functions in the same way; occurrences.c and conditions.c find the rows that it depends on;
  * fingerprint.c tells one query from another; key.c and tags.c serve each execution.
  *
  * Memory: an analysis works in a context of its own; what it returns is in the caller's.
@@ -16,6 +17,7 @@
 
 #include "base/compat.h"
 #include "query/analysis.h"
+#include "query/bodies.h"
 #include "query/fingerprint.h"
 
 #include "access/transam.h"
@@ -26,28 +28,51 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
-bool
-cx_analysis_refuse(cx_analysis *analysis, const char *format,...)
+static void pg_attribute_printf(3, 0)
+set_refused(cx_analysis *analysis, cx_refusal refusal, const char *format, va_list args)
 {
 	StringInfoData reason;
 
 	if (analysis->refused != NULL)
-		return false;
+		return;
 
 	initStringInfo(&reason);
 	for (;;)
 	{
-		va_list		args;
+		va_list		copy;
 		int			needed;
 
-		va_start(args, format);
-		needed = appendStringInfoVA(&reason, format, args);
-		va_end(args);
+		va_copy(copy, args);
+		needed = appendStringInfoVA(&reason, format, copy);
+		va_end(copy);
 		if (needed == 0)
 			break;
 		enlargeStringInfo(&reason, needed);
 	}
 	analysis->refused = reason.data;
+	analysis->refusal = refusal;
+	analysis->refused_in_body = false;
+}
+
+bool
+cx_analysis_refuse(cx_analysis *analysis, const char *format,...)
+{
+	va_list		args;
+
+	va_start(args, format);
+	set_refused(analysis, CX_REFUSED, format, args);
+	va_end(args);
+	return false;
+}
+
+bool
+cx_analysis_refuse_as(cx_analysis *analysis, cx_refusal refusal, const char *format,...)
+{
+	va_list		args;
+
+	va_start(args, format);
+	set_refused(analysis, refusal, format, args);
+	va_end(args);
 	return false;
 }
 
@@ -104,6 +129,50 @@ review_renderings(cx_statement *statement, const Query *query)
 	}
 }
 
+/*
+ * What the bodies of functions say was found out for this user and this search_path: another
+ * user's policies and rights, or other schemas, may make other tables and settings of the same
+ * body.
+ */
+static void
+note_context(cx_statement *statement)
+{
+	StringInfoData context;
+
+	initStringInfo(&context);
+	cx_bodies_context(&context);
+	statement->context = context.data;
+	statement->context_length = context.len;
+}
+
+bool
+cx_statement_is_current(const cx_statement *statement)
+{
+	StringInfoData context;
+	bool		same;
+
+	if (statement->context_length == 0)
+		return true;
+	initStringInfo(&context);
+	cx_bodies_context(&context);
+	same = context.len == statement->context_length &&
+		memcmp(context.data, statement->context, context.len) == 0;
+	pfree(context.data);
+	return same;
+}
+
+bool
+cx_statement_reads_bodies(const cx_statement *statement)
+{
+	return statement->context_length > 0;
+}
+
+bool
+cx_statement_keeps_types(const cx_statement *statement)
+{
+	return statement->keeps_types;
+}
+
 static List *
 sorted_unique(List *oids)
 {
@@ -136,6 +205,8 @@ cx_statement_analyze(Query *query, bool untracked_allowed, const char **refused)
 		cx_occurrences_add(&analysis, query);
 		cx_tags_finish(analysis.statement);
 		review_renderings(analysis.statement, query);
+		if (analysis.looked_into)
+			note_context(analysis.statement);
 		analysis.statement->relations = sorted_unique(analysis.statement->relations);
 		MemoryContextSwitchTo(caller);
 		result = copyObject(analysis.statement);
@@ -243,6 +314,7 @@ copy_statement(ExtensibleNode *new_node, const ExtensibleNode *old_node)
 	copy->parameters = copy_array(old->parameters, sizeof(cx_parameter) * old->parameter_count);
 	copy->tags = copy_array(old->tags, sizeof(cx_tag) * old->tag_count);
 	copy->pins = copy_array(old->pins, sizeof(cx_pin) * old->pin_count);
+	copy->context = copy_array(old->context, old->context_length);
 	copy->renderings = copy_array(old->renderings, sizeof(uint8) * old->column_count);
 	copy->relations = list_copy(old->relations);
 	copy->functions = list_copy(old->functions);

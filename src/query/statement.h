@@ -66,6 +66,21 @@ extern int	cx_statement_definitions(const cx_statement *statement, const cx_tag 
 extern bool cx_statement_permitted(const cx_statement *statement);
 
 /*
+ * Were the bodies of functions looked into?  What they mean depends on what names stand for, while the
+ * query tree has them resolved: on definitions that the tree doesn't know of, on the user, search_path
+ * and row_security.  is_current: are the latter still the same?  cx_statement_key() refuses a statement
+ * that isn't current.
+ */
+extern bool cx_statement_reads_bodies(const cx_statement *statement);
+extern bool cx_statement_is_current(const cx_statement *statement);
+
+/*
+ * Does a PL/pgSQL function declare a variable by another object's type (%TYPE, %ROWTYPE)?  A
+ * session that has compiled it keeps the type of then, whatever becomes of that object.
+ */
+extern bool cx_statement_keeps_types(const cx_statement *statement);
+
+/*
  * Is what the column's output function (or send function) makes of a value fixed by the value and
  * by what is in every key?
  */

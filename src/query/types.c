@@ -90,8 +90,9 @@ review_parts(cx_analysis *analysis, Oid type, part_reviewer reviewer, bool *scal
 			return true;		/* labels change by DDL only */
 
 		case TYPTYPE_PSEUDO:
-			return cx_analysis_refuse(analysis, "values of pseudo-type %s turned into text",
-									  format_type_be(type));
+			return cx_analysis_refuse_as(analysis, CX_REFUSED_OPAQUE,
+										 "values of pseudo-type %s turned into text",
+										 format_type_be(type));
 
 		default:
 			*scalar = true;
@@ -201,9 +202,9 @@ review_input(cx_analysis *analysis, Oid type)
 		case TIMETZOID:
 		case TIMESTAMPOID:
 		case TIMESTAMPTZOID:
-			return cx_analysis_refuse(analysis,
-									  "text turned into type %s, which could mean the current time",
-									  format_type_be(type));
+			return cx_analysis_refuse_as(analysis, CX_REFUSED_OPAQUE,
+										 "text turned into type %s, which could mean the current time",
+										 format_type_be(type));
 	}
 
 	if (get_typtype(type) == TYPTYPE_DOMAIN && !cx_types_review_domain(analysis, type))
@@ -221,8 +222,9 @@ review_input(cx_analysis *analysis, Oid type)
 static bool
 refuse_record(cx_analysis *analysis, value_use use)
 {
-	return cx_analysis_refuse(analysis, use == USE_COMPARISON ? "anonymous record compared" :
-							  "anonymous record turned into text");
+	return cx_analysis_refuse_as(analysis, CX_REFUSED_OPAQUE, use == USE_COMPARISON ?
+								 "anonymous record compared" :
+								 "anonymous record turned into text");
 }
 
 static bool review_columns(cx_analysis *analysis, Query *query, AttrNumber column,

@@ -28,7 +28,8 @@ my @functions = split /\n/, $node->safe_psql('postgres', q{
 	SELECT proname, (SELECT string_agg(format_type(t, NULL), ',' ORDER BY n)
 					 FROM unnest(proargtypes) WITH ORDINALITY a(t, n))
 	FROM pg_proc
-	WHERE pronamespace = 'cache_ext'::regnamespace AND prorettype <> 'trigger'::regtype
+	WHERE pronamespace = 'cache_ext'::regnamespace AND prorettype <> 'trigger'::regtype AND
+		proname <> 'function_definition'
 	ORDER BY 1});
 cmp_ok(scalar @functions, '>=', 12, 'there are functions to test');
 
@@ -45,6 +46,17 @@ for (@functions)
 	like($error, qr/ERROR:\s+cache_ext is not loaded\n.*HINT:\s+Add cache_ext to shared_preload_libraries/s,
 		"$name says what to do");
 }
+# An update of the extension calls one of them.
+$node->safe_psql('postgres', q{
+	DROP EXTENSION cache_ext;
+	CREATE EXTENSION cache_ext VERSION '1.0';
+	INSERT INTO cache_ext.allowed_functions VALUES ('now()', '{t}');
+	ALTER EXTENSION cache_ext UPDATE});
+is($node->safe_psql('postgres', q{
+		SELECT function, reads, definition = cache_ext.function_definition(function::regprocedure)
+		FROM cache_ext.allowed_functions}),
+	'pg_catalog.now()|{public.t}|t', 'ALTER EXTENSION UPDATE needs no preloaded library');
+
 # A dump of tracked tables, restored here.
 my $redis = RedisServer->new('preload');
 my $full = cache_node('full', $redis);

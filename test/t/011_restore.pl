@@ -30,7 +30,27 @@ ALTER TABLE tree ATTACH PARTITION tree_2 FOR VALUES IN (2);
 SELECT cache_ext.track('above');
 INSERT INTO plain VALUES (1, 1);
 INSERT INTO tree VALUES (1, 1), (2, 2);
+CREATE FUNCTION total() RETURNS bigint STABLE LANGUAGE plpgsql AS
+	$$ DECLARE n bigint; BEGIN EXECUTE 'SELECT count(*) FROM plain' INTO n; RETURN n; END $$;
+CREATE FUNCTION changed() RETURNS bigint STABLE LANGUAGE plpgsql AS
+	$$ DECLARE n bigint; BEGIN EXECUTE 'SELECT count(*) FROM plain' INTO n; RETURN n; END $$;
+CREATE FUNCTION dropped() RETURNS int STABLE LANGUAGE plpgsql AS
+	$$ DECLARE n int; BEGIN EXECUTE 'SELECT 1' INTO n; RETURN n; END $$;
+CREATE FUNCTION parsed(t tree, OUT n numeric) STABLE SET search_path = public SECURITY DEFINER
+	RETURN (SELECT count(*) FROM plain WHERE plain.grp = (t).grp);
+SELECT cache_ext.allow_function('total()', '{plain}', '{app.user}');
+SELECT cache_ext.allow_function('changed()', '{plain}');
+SELECT cache_ext.allow_function('dropped()');
+SELECT cache_ext.allow_function('parsed(tree)', '{plain}');
+DROP FUNCTION dropped();
+ALTER FUNCTION changed() SECURITY DEFINER;
 EOS
+my $allowed = 'SELECT function, reads, settings, definition FROM cache_ext.allowed_functions ORDER BY 1';
+my $verdicts = q{SELECT f, cacheable FROM unnest('{total(),changed()}'::text[]) f, cache_ext.explain('SELECT ' || f) ORDER BY 1};
+my $allowed_before = $node->safe_psql('postgres', $allowed);
+like($allowed_before, qr/^public\.changed\(\)\|\{public\.plain\}\|\{\}\|[0-9a-f]{64}\npublic\.parsed\(public\.tree\)\|.*\npublic\.total\(\)\|\{public\.plain\}\|\{app\.user\}\|[0-9a-f]{64}$/,
+	'what is allowed, by name; it goes with its function');
+is($node->safe_psql('postgres', $verdicts), "changed()|f\ntotal()|t", 'an allowance is for a function as it was');
 my $state = 'SELECT * FROM cache_ext.tracked ORDER BY relation::text';
 my $before = $node->safe_psql('postgres', $state);
 is($before, "above|{}|t||2\nbelow|{}|t||1\nplain|{grp,id}|t||1\ntree|{grp}|t||3", 'all is tracked');
@@ -45,6 +65,12 @@ is($node->safe_psql('restored', $state), $before, 'all is tracked after a restor
 is($node->safe_psql('restored', 'SELECT v FROM cache_ext.query($$SELECT count(*) FROM tree$$) AS t(v bigint)'),
 	'2', 'and can be queried');
 
+is($node->safe_psql('restored', $allowed), $allowed_before, 'what is allowed is restored');
+is($node->safe_psql('restored', $verdicts), "changed()|f\ntotal()|t", 'and counts for the same functions');
+is($node->safe_psql('restored', q{SELECT a.definition = cache_ext.function_definition(a.function::regprocedure)
+	FROM cache_ext.allowed_functions a WHERE a.function LIKE '%parsed%'}),
+	't', 'one whose body was parsed when it was created too');
+
 # What the triggers depend on can't go without them.
 my ($status, $stdout, $stderr) = $node->psql('restored', 'DROP EXTENSION cache_ext');
 like($stderr, qr/cannot drop extension cache_ext because other objects depend on it/,
@@ -54,6 +80,55 @@ is($node->safe_psql('restored', "SELECT count(*) FROM pg_trigger WHERE tgname LI
 	'0', 'and takes them along');
 $node->safe_psql('restored', 'INSERT INTO tree VALUES (1, 1); CREATE EXTENSION cache_ext');
 is($node->safe_psql('restored', $state), '', 'nothing is tracked in a new one');
+
+# A database with version 1.0 of the extension works as before until it is updated.
+$node->safe_psql('postgres', 'CREATE DATABASE old');
+$node->safe_psql('old', <<'EOS');
+CREATE ROLE operator;
+CREATE EXTENSION cache_ext VERSION '1.0';
+CREATE SCHEMA "Some schema";
+CREATE TABLE "Some schema"."Some table" (id int);
+CREATE TABLE gone (id int);
+SELECT cache_ext.track('"Some schema"."Some table"'), cache_ext.track('gone');
+CREATE FUNCTION "Some schema"."One"("char", int[]) RETURNS bigint STABLE LANGUAGE plpgsql AS
+	$$ DECLARE n bigint; BEGIN EXECUTE 'SELECT count(*) FROM "Some schema"."Some table"' INTO n; RETURN n; END $$;
+CREATE FUNCTION two() RETURNS int STABLE LANGUAGE plpgsql AS
+	$$ DECLARE n int; BEGIN EXECUTE 'SELECT 1' INTO n; RETURN n; END $$;
+CREATE FUNCTION three() RETURNS int STABLE LANGUAGE plpgsql AS
+	$$ DECLARE n int; BEGIN EXECUTE 'SELECT 1' INTO n; RETURN n; END $$;
+CREATE FUNCTION four() RETURNS int STABLE LANGUAGE plpgsql AS
+	$$ DECLARE n int; BEGIN EXECUTE 'SELECT 1' INTO n; RETURN n; END $$;
+SELECT cache_ext.allow_function('"Some schema"."One"("char", int[])', ARRAY['"Some schema"."Some table"']::regclass[]);
+SELECT cache_ext.allow_function('two()', '{gone}'), cache_ext.allow_function('three()'), cache_ext.allow_function('four()');
+SELECT cache_ext.disallow_function('four()');
+EOS
+my $one = q{SELECT cacheable FROM cache_ext.explain('SELECT "Some schema"."One"(''x'', ''{}'')')};
+is($node->safe_psql('old', $one), 't', 'version 1.0: allowed');
+is($node->safe_psql('old', "SELECT cacheable FROM cache_ext.explain('SELECT four()')"), 'f', 'version 1.0: not allowed');
+my $old_dump = $node->basedir . '/old_dump.sql';
+command_ok([ 'pg_dump', '-f', $old_dump, $node->connstr('old') ], 'dump of version 1.0');
+$node->safe_psql('old', <<'EOS');
+DROP TABLE gone;
+DROP FUNCTION three();
+GRANT EXECUTE ON FUNCTION cache_ext.allow_function(regprocedure, regclass[]) TO operator;
+GRANT INSERT, UPDATE ON cache_ext.allowed_functions TO operator;
+EOS
+$node->safe_psql('old', 'ALTER EXTENSION cache_ext UPDATE');
+is($node->safe_psql('old', 'SELECT function, reads, settings FROM cache_ext.allowed_functions'),
+	q{"Some schema"."One"(pg_catalog."char",integer[])|{"\\"Some schema\\".\\"Some table\\""}|{}},
+	'the update keeps what it can name');
+is($node->safe_psql('old', $one), 't', 'which is allowed as before');
+is($node->safe_psql('old', q{SELECT count(*) FROM pg_proc WHERE proname = 'allow_function'}), '1',
+	'there is one allow_function');
+$node->safe_psql('old', 'SET ROLE operator; SELECT cache_ext.allow_function(\'two()\')');
+is($node->safe_psql('old', "SELECT cacheable FROM cache_ext.explain('SELECT two()')"), 't',
+	'whoever had privileges has them');
+
+# Old dumps name functions too, but not as what they were allowed.
+$node->safe_psql('postgres', 'CREATE DATABASE from_old');
+command_ok([ 'psql', '-XqAt', '-v', 'ON_ERROR_STOP=1', '-f', $old_dump, $node->connstr('from_old') ],
+	'restore of a dump of version 1.0');
+is($node->safe_psql('from_old', $one), 'f', 'nothing is allowed by it');
 
 # Without the library preloaded.
 $node->append_conf('postgresql.conf', "shared_preload_libraries = ''");
