@@ -116,6 +116,44 @@ RESET cache_ext.mode;
 SELECT count(*) FROM cache_ext.explain('SELECT jsonb_populate_record(NULL::tenancy.folded_holder, v) FROM tenancy.empty');
 SELECT ran();
 
+-- Nor does looking into the bodies of functions: literals there are read when a body is parsed, which the
+-- statement does for what it comes to only
+CREATE FUNCTION never_there(jsonb) RETURNS int STABLE LANGUAGE plpgsql AS $$
+BEGIN
+	IF $1 IS NULL THEN
+		RETURN pg_catalog.cardinality('{a}'::tenancy.watched_text[]);
+	END IF;
+	RETURN 1;
+END $$;
+CREATE FUNCTION never_there_either(jsonb) RETURNS int STABLE LANGUAGE plpgsql AS $$
+BEGIN
+	IF $1 IS NULL THEN
+		RETURN pg_catalog.lower('[1,5)'::tenancy.canonical_range);
+	END IF;
+	RETURN 2;
+END $$;
+-- all that it calls is PostgreSQL's own
+CREATE DOMAIN counted AS int CHECK (pg_catalog.nextval('tenancy.runs') > 0);
+CREATE FUNCTION never_there_neither(jsonb) RETURNS int STABLE LANGUAGE plpgsql AS $$
+BEGIN
+	IF $1 IS NULL THEN
+		RETURN pg_catalog.cardinality('{1}'::tenancy.counted[]);
+	END IF;
+	RETURN 3;
+END $$;
+CREATE TABLE one (v jsonb);
+INSERT INTO one VALUES ('{}');
+SELECT cache_ext.track('one');
+SELECT ran() >= 0 AS forgotten;
+SET cache_ext.mode = 'auto';
+SELECT never_there(v), never_there_either(v), never_there_neither(v) FROM one;
+SELECT never_there(v) FROM one;
+SELECT never_there_either(v) FROM one;
+SELECT never_there_neither(v) FROM one;
+RESET cache_ext.mode;
+SELECT cacheable, reason FROM cache_ext.explain('SELECT tenancy.never_there(v) FROM tenancy.one');
+SELECT ran();
+
 -- Key columns are hashed by whoever writes and reads
 CREATE FUNCTION sent_equal(sent, sent) RETURNS boolean LANGUAGE internal IMMUTABLE STRICT AS 'texteq';
 CREATE OPERATOR = (LEFTARG = sent, RIGHTARG = sent, FUNCTION = sent_equal, HASHES);

@@ -8,7 +8,8 @@
  *
  * 1. Nothing of a body is run, and nothing of it planned.  Raw parsing and parse analysis run
  *    what the function's first call would run: input functions of constants and of type
- *    modifiers.
+ *    modifiers.  Where these come to code of some role, the look ends (cx_guarded_forbid_execution()), since
+ *    the statement may never make that call.
  * 2. It is read under the function's own settings and, if it is SECURITY DEFINER, as its owner:
  *    what names stand for, and which policies apply, depends on both.
  * 3. A body may have statements that a call never comes to: an error in one, or a lock, must not
