@@ -114,3 +114,15 @@ AS 'MODULE_PATHNAME', 'cache_ext_allow_function'
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION cache_ext.allow_function(regprocedure, regclass[], text[]) IS
 'lets results that use a function whose body can''t be told be cached; reads and settings name all that it reads';
+
+--
+-- The owner of the keys in Redis
+--
+
+CREATE FUNCTION cache_ext.take_over()
+RETURNS void
+AS 'MODULE_PATHNAME', 'cache_ext_take_over'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION cache_ext.take_over() IS
+'makes this server the owner of the keys in Redis that begin with its key_prefix';
+REVOKE EXECUTE ON FUNCTION cache_ext.take_over() FROM PUBLIC;

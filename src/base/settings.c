@@ -29,6 +29,7 @@ int			cx_redis_connect_timeout = 100;
 char	   *cx_redis_password_file = NULL;
 int			cx_redis_timeout = 50;
 const char *cx_redis_url = "";
+bool		cx_share_prefix = false;
 int			cx_ttl = 3600;
 double		cx_ttl_jitter = 0.1;
 
@@ -217,6 +218,10 @@ cx_settings_init(void)
 							   NULL,
 							   &kept_redis_url_text, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY,
 							   check_redis_url, assign_redis_url, show_redis_url);
+	DefineCustomBoolVariable("cache_ext.share_prefix",
+							 "Lets applications use keys in Redis that another server owns.",
+							 "Values, sessions, limits and locks are shared then; rows never are.",
+							 &cx_share_prefix, false, PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("cache_ext.ttl",
 							"Time after which a cached result expires.",
 							"Results are exact without it; it bounds what unused entries occupy.",

@@ -14,6 +14,7 @@
 
 #include "core/era.h"
 #include "core/fence.h"
+#include "core/owner.h"
 #include "core/scan.h"
 
 #include "access/xlog.h"
@@ -32,7 +33,14 @@ fail(const char *detail)
 void
 cx_fence_start(cx_fence *fence)
 {
+	cx_owner	owner;
+
 	cx_era_use();
+	owner = cx_owner_await();
+	if (owner == CX_OWNER_OTHER || owner == CX_OWNER_UNDECIDED)
+		fail(psprintf("The keys in Redis belong to %s.", cx_owner_other()));
+	if (owner == CX_OWNER_UNKNOWN)
+		fail("It is not known yet whose the keys in Redis are.");
 	fence->origin.era = cx_era_begun();
 	fence->origin.era.timeline = GetWALInsertionTimeLine();
 	fence->origin.lsn = GetXLogInsertRecPtr();

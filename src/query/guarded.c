@@ -95,10 +95,10 @@ cx_guarded_look(cx_guarded_action action, void *arg, const char **message)
 	 * The variables, not the settings: nothing else sees them meanwhile.  Who holds a lock that the
 	 * statement wouldn't take must not make it wait, and scanning a text may raise warnings.
 	 */
+	looking = true;
 	PG_TRY();
 	{
 		LockTimeout = 1;
-		looking = true;
 		client_min_messages = log_min_messages = ERROR;
 		result = run(action, arg, false, message);
 	}
