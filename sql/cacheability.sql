@@ -281,6 +281,19 @@ SELECT verdict('SELECT count_t()');
 SELECT cache_ext.disallow_function('count_t()');
 SELECT verdict('SELECT count_t()');
 
+-- what a call leaves to defaults is part of it
+CREATE FUNCTION with_defaults(a int, b float8 DEFAULT random(), c text DEFAULT CURRENT_USER) RETURNS text
+	IMMUTABLE LANGUAGE sql AS 'SELECT concat($1, $2, $3)';
+CREATE FUNCTION with_constant(a int, b int DEFAULT 2) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1 + $2';
+SELECT verdict(q), q FROM (VALUES
+	('SELECT with_defaults(id) FROM t'),
+	('SELECT with_defaults(id, 2) FROM t'),
+	('SELECT with_defaults(a => id, c => ''x'') FROM t'),
+	('SELECT with_defaults(id, 2, ''x'') FROM t'),
+	('SELECT * FROM with_defaults(1)'),
+	('SELECT with_constant(id) FROM t'),
+	('SELECT jsonb_path_exists(''{}'', ''$'') FROM t')) AS v (q);
+
 --
 -- EXECUTE is checked on hits too: on functions of users, and on built-in ones, of which it may be
 -- revoked after the statement was planned

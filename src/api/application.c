@@ -15,7 +15,6 @@
 
 #include "api/application.h"
 
-#include "base/printable.h"
 #include "base/settings.h"
 #include "base/shmem.h"
 #include "core/owner.h"
@@ -348,10 +347,7 @@ static const reply_class reply_classes[] = {
 char *
 cx_application_quote(const char *said)
 {
-	char	   *copy = pnstrdup(said, LONGEST_QUOTE);
-
-	cx_printable(copy);
-	return copy;
+	return pnstrdup(said, LONGEST_QUOTE);
 }
 
 static void pg_attribute_noreturn()

@@ -20,6 +20,7 @@
 #include "core/prepared.h"
 #include "plan/kept_plans.h"
 #include "query/allowed.h"
+#include "query/guarded.h"
 #include "query/tracked.h"
 
 #include "access/parallel.h"
@@ -69,6 +70,7 @@ object_access(ObjectAccessType access, Oid class, Oid object, int column, void *
 	switch (access)
 	{
 		case OAT_FUNCTION_EXECUTE:
+			cx_guarded_forbid_execution();
 			cx_kept_plans_session_starts();
 			break;
 		case OAT_DROP:
@@ -306,6 +308,7 @@ process_utility(PlannedStmt *statement, const char *text, bool read_only_tree,
 	const utility_call call = {statement, text, read_only_tree, context, params, environment, dest,
 							   completion};
 
+	cx_guarded_forbid_execution();
 	cx_kept_plans_session_starts();
 	cx_commit_net_statement_starts();
 	if (!cx_shmem_ready() || !IsUnderPostmaster || IsParallelWorker())
@@ -341,6 +344,7 @@ mark_materialized_views(PlannedStmt *statement)
 static void
 executor_start(QueryDesc *query, int flags)
 {
+	cx_guarded_forbid_execution();
 	cx_commit_net_statement_starts();
 	if (query->plannedstmt->resultRelations != NIL && watching())
 		mark_materialized_views(query->plannedstmt);

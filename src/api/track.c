@@ -176,7 +176,7 @@ check_key_column(Oid relation, List *before, const char *name)
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("column \"%s\" of type %s cannot be a key column",
 						name, format_type_be(type)),
-				 errdetail("A key column needs a base type or enum with a default hash operator class."),
+				 errdetail("A key column needs a base type or enum with a default hash operator class whose function is in C and owned by a superuser."),
 				 errhint("Track the table without this column: any change of the table then invalidates what reads it.")));
 }
 

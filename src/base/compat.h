@@ -32,6 +32,17 @@
 #include "varatt.h"
 #endif
 
+/* Memory that a setting owns; 16 gave settings a memory context.  NULL where there is none. */
+static inline void *
+cx_guc_malloc(size_t size)
+{
+#if PG_VERSION_NUM >= 160000
+	return guc_malloc(LOG, size);
+#else
+	return malloc(size);
+#endif
+}
+
 /* This process's index into ProcGlobal->allProcs; 17 gave it a name. */
 static inline int
 cx_my_proc_number(void)

@@ -1,23 +1,22 @@
 /*
  * base/printable.h
- *		Text from elsewhere, for the log and for messages.
+ *		Text of others, made fit for messages.
  */
 #ifndef CX_BASE_PRINTABLE_H
 #define CX_BASE_PRINTABLE_H
 
-#include "postgres.h"
-
 /*
- * Replaces, in place, each byte that is not printable ASCII by a question mark.  Whoever answers in
- * Redis's place could otherwise begin lines of his own in the log, send escape sequences to the
- * terminal that shows it, or bytes that are no characters of the client's encoding.
+ * Puts a question mark in the place of every byte that isn't printable ASCII.  What a server says
+ * gets into the log and into error messages: line breaks would forge lines of the log, escape
+ * sequences move the cursor of whoever reads it, and bytes that are no text in the database's
+ * encoding break the client.
  */
 static inline void
 cx_printable(char *text)
 {
-	for (char *c = text; *c != '\0'; c++)
-		if (*c < ' ' || *c > '~')
-			*c = '?';
+	for (; *text != '\0'; text++)
+		if (*text < ' ' || *text > '~')
+			*text = '?';
 }
 
 #endif

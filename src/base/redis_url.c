@@ -247,24 +247,26 @@ cx_redis_url_parse(const char *text, cx_redis_target *url, const char **problem)
 	return *problem == NULL;
 }
 
-/* As parse_url() takes it apart. */
-bool
-cx_redis_url_find_password(const char *text, size_t *from, size_t *length)
+void
+cx_redis_url_mask(const char *text, char *masked)
 {
 	const char *authority = strstr(text, "://");
 	const char *end;
 	const char *colon;
 
+	strcpy(masked, text);
 	if (authority == NULL)
-		return false;
-	authority += 3;
+		return;
+	authority += strlen("://");
+
+	/* as parse_url() does it: the last @ is the separator, the first colon ends the user */
 	end = authority + strcspn(authority, "/?");
-	while (end > authority && *end != '@')
+	while (end > authority && end[-1] != '@')
 		end--;
-	colon = memchr(authority, ':', end - authority);
-	if (colon == NULL)
-		return false;
-	*from = colon + 1 - text;
-	*length = end - (colon + 1);
-	return true;
+	if (end == authority)
+		return;
+	end--;
+	colon = find((span){authority, end}, ':');
+	if (colon != NULL)
+		sprintf(masked + (colon + 1 - text), "%s%s", CX_REDIS_URL_MASK, end);
 }

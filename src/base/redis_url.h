@@ -36,7 +36,12 @@ typedef struct cx_redis_target
  */
 extern bool cx_redis_url_parse(const char *text, cx_redis_target *url, const char **problem);
 
-/* Where in a URL that was understood the password is, as it is written; false if there is none. */
-extern bool cx_redis_url_find_password(const char *text, size_t *from, size_t *length);
+#define CX_REDIS_URL_MASK "***"
+
+/*
+ * Copies the text of a well-formed URL with CX_REDIS_URL_MASK in the place of the password, if it has
+ * one.  There must be room for the length of the text, that of the mask, and a zero.
+ */
+extern void cx_redis_url_mask(const char *text, char *masked);
 
 #endif

@@ -7,6 +7,7 @@
 #include <float.h>
 #include <limits.h>
 
+#include "base/compat.h"
 #include "base/redis_url.h"
 #include "base/settings.h"
 
@@ -30,7 +31,7 @@ int			cx_mode = CX_MODE_OFF;
 int			cx_redis_connect_timeout = 100;
 char	   *cx_redis_password_file = NULL;
 int			cx_redis_timeout = 50;
-char	   *cx_redis_url = NULL;
+const char *cx_redis_url = "";
 bool		cx_share_prefix = false;
 int			cx_ttl = 3600;
 double		cx_ttl_jitter = 0.1;
@@ -131,7 +132,6 @@ check_redis_timeout(int *newval, void **extra, GucSource source)
 }
 
 #define MIN_LOCAL_MEMORY 1024
-#define MAX_SHOWN_URL 4096
 
 static bool
 check_local_memory(int *newval, void **extra, GucSource source)
@@ -159,38 +159,59 @@ check_key_prefix(char **newval, void **extra, GucSource source)
 	return true;
 }
 
-/* The URL may hold a password, so the message does not repeat it as PostgreSQL's own would. */
+/*
+ * The URL may hold a password, and PostgreSQL gives away the text of a setting in more ways than a show
+ * hook sees: pg_settings.reset_val, to whoever is in pg_read_all_settings, and the log, where a reload
+ * changes the text.  So the text that PostgreSQL keeps is always empty; the URL, and what SHOW shows of
+ * it, are in the hook's memory.  A parallel worker gets the empty text; it never asks Redis.
+ */
+static char *kept_redis_url_text = NULL;
+static const char *shown_redis_url = "";
+
+/* Two texts, one behind the other: the URL, and the URL with its password masked. */
 static bool
 check_redis_url(char **newval, void **extra, GucSource source)
 {
 	cx_redis_target url;
 	const char *problem;
+	size_t		size = strlen(*newval) + 1;
+	char	   *texts;
 
-	if (**newval == '\0' || cx_redis_url_parse(*newval, &url, &problem))
+	if (**newval == '\0')
 		return true;
-	GUC_check_errmsg("invalid value for parameter \"%s\"", "cache_ext.redis_url");
-	GUC_check_errdetail("%s", problem);
-	GUC_check_errhint("Write redis://[[user]:password@]host[:port][/db] or unix:///path[?db=n], with "
-					  "\":\", \"/\", \"?\" and \"@\" in user and password percent-encoded.");
-	return false;
+	if (!cx_redis_url_parse(*newval, &url, &problem))
+	{
+		/* the message does not repeat the URL as PostgreSQL's own would */
+		GUC_check_errmsg("invalid value for parameter \"%s\"", "cache_ext.redis_url");
+		GUC_check_errdetail("%s", problem);
+		GUC_check_errhint("Write redis://[[user]:password@]host[:port][/db] or unix:///path[?db=n], with "
+						  "\":\", \"/\", \"?\" and \"@\" in user and password percent-encoded.");
+		return false;
+	}
+	texts = cx_guc_malloc(size + size + strlen(CX_REDIS_URL_MASK));
+	if (texts == NULL)
+	{
+		GUC_check_errcode(ERRCODE_OUT_OF_MEMORY);
+		return false;
+	}
+	memcpy(texts, *newval, size);
+	cx_redis_url_mask(*newval, texts + size);
+	**newval = '\0';
+	*extra = texts;
+	return true;
 }
 
-/*
- * SHOW and current_setting(), which roles with pg_read_all_settings (pg_monitor) may use too, get stars
- * for the password.  pg_settings would tell it in reset_val and boot_val, so it leaves the setting out.
- */
+static void
+assign_redis_url(const char *newval, void *extra)
+{
+	cx_redis_url = extra ? extra : "";
+	shown_redis_url = cx_redis_url + (extra ? strlen(extra) + 1 : 0);
+}
+
 static const char *
 show_redis_url(void)
 {
-	static char shown[MAX_SHOWN_URL];
-	size_t		from;
-	size_t		length;
-
-	if (!cx_redis_url_find_password(cx_redis_url, &from, &length))
-		return cx_redis_url;
-	snprintf(shown, sizeof(shown), "%.*s***%s", (int) from, cx_redis_url,
-			 cx_redis_url + from + length);
-	return shown;
+	return shown_redis_url;
 }
 
 void
@@ -262,9 +283,8 @@ cx_settings_init(void)
 	DefineCustomStringVariable("cache_ext.redis_url",
 							   "Where Redis is: redis://, rediss:// or unix:// URL; empty for none.",
 							   NULL,
-							   &cx_redis_url, "", PGC_SIGHUP,
-							   GUC_SUPERUSER_ONLY | GUC_NO_SHOW_ALL,
-							   check_redis_url, NULL, show_redis_url);
+							   &kept_redis_url_text, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY,
+							   check_redis_url, assign_redis_url, show_redis_url);
 	DefineCustomBoolVariable("cache_ext.share_prefix",
 							 "Lets applications use keys in Redis that another server owns.",
 							 "Values, sessions, limits and locks are shared then; rows never are.",

@@ -12,7 +12,6 @@
  */
 #include "postgres.h"
 
-#include "base/printable.h"
 #include "core/era.h"
 #include "core/fence.h"
 #include "core/owner.h"
@@ -22,12 +21,8 @@
 #include "utils/memutils.h"
 
 static void
-fail(const char *said)
+fail(const char *detail)
 {
-	char		detail[256];
-
-	strlcpy(detail, said, sizeof(detail));
-	cx_printable(detail);
 	ereport(ERROR,
 			(errcode(ERRCODE_CONNECTION_FAILURE),
 			 errmsg("could not keep readers of Redis from rows that this transaction has changed"),

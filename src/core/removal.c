@@ -9,7 +9,6 @@
  */
 #include "postgres.h"
 
-#include "base/printable.h"
 #include "base/settings.h"
 #include "core/owner.h"
 #include "core/removal.h"
@@ -28,15 +27,12 @@ cx_delivery_log(const char *what)
 {
 	static TimestampTz logged_at = 0;
 	TimestampTz now = GetCurrentTimestamp();
-	char		said[256];
 
 	if (logged_at != 0 && !TimestampDifferenceExceeds(logged_at, now, LOG_INTERVAL_MS))
 		return;
 	logged_at = now;
-	strlcpy(said, what, sizeof(said));
-	cx_printable(said);
 	ereport(LOG,
-			(errmsg("cache_ext cannot tell Redis what was committed: %s", said),
+			(errmsg("cache_ext cannot tell Redis what was committed: %s", what),
 			 errdetail("It is kept and tried again.  This is logged once a minute at most.")));
 }
 

@@ -7,7 +7,8 @@
  * turn.
  *
  * 1. Nothing of a body is run, and nothing of it planned.  Parse analysis runs input functions of
- *    literals, but none of somebody else's code (query/literals.h).
+ *    literals and of type modifiers, but none of somebody else's code (query/literals.h); should it
+ *    come to any, the look ends (cx_guarded_forbid_execution()).
  * 2. It is read under the function's own settings and, if it is SECURITY DEFINER, as its owner:
  *    what names stand for, and which policies apply, depends on both.
  * 3. A body may have statements that a call never comes to: an error in one, or a lock, must not

@@ -513,11 +513,39 @@ review_function(cx_analysis *analysis, Oid function, bool called, List *argument
 	return fine;
 }
 
+/*
+ * What a call leaves to the defaults of arguments: planning puts their expressions into it, and the
+ * function's owner wrote them.  Which ones, takes PostgreSQL's rules for named arguments, so all of
+ * the function count.
+ */
+static bool
+review_defaults(cx_analysis *analysis, Oid function, List *arguments)
+{
+	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	Datum		defaults;
+	bool		isnull = true;
+	bool		fine = true;
+	ListCell   *cell;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for function %u", function);
+	if (list_length(arguments) < ((Form_pg_proc) GETSTRUCT(tuple))->pronargs)
+		defaults = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_proargdefaults, &isnull);
+	if (!isnull)
+	{
+		foreach(cell, (List *) stringToNode(TextDatumGetCString(defaults)))
+			fine = fine && cx_eligible_expression(analysis, lfirst(cell));
+	}
+	ReleaseSysCache(tuple);
+	return fine;
+}
+
 bool
 cx_functions_review_call(cx_analysis *analysis, Oid function, List *arguments, Oid result_type,
 						 List *column_types)
 {
-	return review_function(analysis, function, true, arguments, result_type, column_types);
+	return review_function(analysis, function, true, arguments, result_type, column_types) &&
+		review_defaults(analysis, function, arguments);
 }
 
 /*

@@ -15,6 +15,8 @@
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 
+static bool looking = false;
+
 /*
  * Errors that are no verdict on a value: someone wants the session to stop, or it can't go on.
  */
@@ -86,12 +88,14 @@ cx_guarded_look(cx_guarded_action action, void *arg, const char **message)
 	int			saved_lock_timeout = LockTimeout;
 	int			saved_client_min_messages = client_min_messages;
 	int			saved_log_min_messages = log_min_messages;
+	bool		saved_looking = looking;
 	volatile bool result = false;
 
 	/*
 	 * The variables, not the settings: nothing else sees them meanwhile.  Who holds a lock that the
 	 * statement wouldn't take must not make it wait, and scanning a text may raise warnings.
 	 */
+	looking = true;
 	PG_TRY();
 	{
 		LockTimeout = 1;
@@ -101,9 +105,25 @@ cx_guarded_look(cx_guarded_action action, void *arg, const char **message)
 	PG_FINALLY();
 	{
 		LockTimeout = saved_lock_timeout;
+		looking = saved_looking;
 		client_min_messages = saved_client_min_messages;
 		log_min_messages = saved_log_min_messages;
 	}
 	PG_END_TRY();
 	return result;
+}
+
+/*
+ * Parse analysis makes values of constants, by the input functions of their types.  That of an array or
+ * a row calls those of what is inside, the one of a domain runs its constraints, and a range's its
+ * canonical function: code of some role, in a text that the statement may never come to.  What such
+ * code calls may well be PostgreSQL's own, with the rights of whoever looks, so nothing is executed.
+ */
+void
+cx_guarded_forbid_execution(void)
+{
+	if (looking)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("reading a constant runs code of its type's owner")));
 }

@@ -23,4 +23,7 @@ extern bool cx_guarded_run(cx_guarded_action action, void *arg);
  */
 extern bool cx_guarded_look(cx_guarded_action action, void *arg, const char **message);
 
+/* For hooks, before a function or a statement is executed: in a look that is an error, which ends it. */
+extern void cx_guarded_forbid_execution(void);
+
 #endif

@@ -9,12 +9,15 @@
  *	  string is allocated only once all its bytes are here, an array when its length is read.
  * 2. The unparsed bytes are bounded by the same limit plus one feed.
  * 3. A value is copied once: out of hiredis's buffer into the caller's memory context.
+ * 4. The text of an error is printable ASCII from here on: all that is done with one is to compare its
+ *	  first word, and to say it in a message.
  */
 #include "postgres.h"
 
 #include "redis/private.h"
 #include "redis/reply.h"
 
+#include "base/printable.h"
 #include "base/settings.h"
 
 #include "utils/memutils.h"
@@ -100,6 +103,8 @@ create_string(const redisReadTask *task, char *bytes, size_t length)
 		return NULL;
 	memcpy(data, bytes, length);
 	data[length] = '\0';
+	if (reply->type == CX_REDIS_ERROR)
+		cx_printable(data);
 	reply->data = data;
 	reply->length = length;
 	return reply;

@@ -19,6 +19,7 @@ cx_trouble_set(cx_trouble *trouble, cx_trouble_kind kind, const char *format, ..
 	vsnprintf(trouble->text, sizeof(trouble->text), format, args);
 	va_end(args);
 
+	/* parts come from whoever answers in Redis's place */
 	cx_printable(trouble->text);
 	return false;
 }

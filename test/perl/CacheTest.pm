@@ -21,7 +21,7 @@ use Test::More;
 use Time::HiRes qw(usleep);
 
 our @EXPORT = qw(cache_node create_extension wait_until through_cache cached uncached outcome
-  counter is_exact hits stores misses bypasses not_hit redis_is_used seconds);
+  counter is_exact hits stores misses bypasses not_hit redis_is_used seconds shown_url);
 
 # A started cluster with the library preloaded and the extension created; UTF8 whatever the
 # environment says.  Settings are lines of postgresql.conf; the name may be [ name, options of init ].
@@ -156,6 +156,9 @@ sub redis_is_used
 	wait_until('Redis is used', sub { outcome($s, $sql) eq 'hit' });
 	return;
 }
+
+# What SHOW says of a redis_url: no password.
+sub shown_url { return $_[0] =~ s{^(\w+://[^/?:]*:).*@}{$1***@}r; }
 
 # How long something took.
 sub seconds

@@ -41,16 +41,13 @@ sub keys_in
 	return $server->cli('-n', $database // 0, 'DBSIZE');
 }
 
-# What SHOW tells of an URL.
-sub shown { return $_[0] =~ s{^(\w+://[^:/?]*:)[^/?]*@}{$1***@}r; }
-
 # Works with an URL: what is stored is in that server's database, and hits.
 sub works
 {
 	my ($name, $url, $server, $database) = @_;
 	$server->flush;
 	settings("cache_ext.redis_url = '$url'");
-	sees('cache_ext.redis_url', shown($url));
+	sees('cache_ext.redis_url', shown_url($url));
 	wait_until("$name works", sub { cached($s, $query); return outcome($s, $query) eq 'hit' });
 	hits($s, $query, $name);
 	is(keys_in($server, $database), 1, "$name: the entry is there");
@@ -64,7 +61,7 @@ sub fails
 {
 	my ($name, $url) = @_;
 	settings("cache_ext.redis_url = '$url'");
-	sees('cache_ext.redis_url', shown($url));
+	sees('cache_ext.redis_url', shown_url($url));
 	$s->ok('UPDATE t SET value = value + 1');
 	not_hit($s, $query, $name) for 1 .. 5;
 	my $errors = counter($s, 'redis_errors');
@@ -98,7 +95,7 @@ my $log = slurp_file($node->logfile);
 unlike(($log =~ s/.*LOG:  statement:.*\n//gr), qr/cannot use Redis.*secret/,
 	'the log does not tell a password');
 
-# Nor does any view or function tell it to a role that monitors; a superuser sees it in the file.
+# Nor does any view or function tell it to a role that monitors.
 settings("cache_ext.redis_url = 'redis://default:secret%20word\@127.0.0.1:$other_port/0'");
 sees('cache_ext.redis_url', "redis://default:***\@127.0.0.1:$other_port/0");
 $s->ok('CREATE ROLE watcher LOGIN; GRANT pg_monitor TO watcher; SET ROLE watcher');

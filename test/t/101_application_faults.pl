@@ -196,8 +196,7 @@ sub use_redis_without_answer
 	my ($url) = @_;
 	$node->append_conf('postgresql.conf', "cache_ext.redis_url = '$url'");
 	$s->ok('SELECT pg_reload_conf()');
-	my $shown = $url =~ s{(://[^:/]*:)[^/]*@}{$1***@}r;
-	wait_until('the new setting', sub { $s->ok('SHOW cache_ext.redis_url') eq $shown });
+	wait_until('the new setting', sub { $s->ok('SHOW cache_ext.redis_url') eq shown_url($url) });
 	return;
 }
 

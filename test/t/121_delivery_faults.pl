@@ -369,7 +369,7 @@ sub as_user
 	sql("ALTER SYSTEM SET cache_ext.redis_url = '$url'; SELECT pg_reload_conf()");
 	return;
 }
-my @least = qw(+get +set +del +getrange +eval +evalsha +info +time +scan +unlink +script);
+my @least = qw(+get +set +del +getrange +eval +evalsha +info +time +scan +unlink +script|load);
 client()->call('SCRIPT', 'FLUSH');
 as_user(@least);
 set_all();
