@@ -6,7 +6,7 @@ PGFILEDESC = "cache_ext - read-through cache of query results"
 # Scripts that install what they need, build in a scratch directory and clean up after themselves.
 # They must work where neither PostgreSQL nor pkg-config is installed, so nothing below is read for
 # them.
-OWN_TARGETS = check mutations check-tree check-matrix check-postgres valgrind demo bench fuzz lint
+OWN_TARGETS = check mutations check-tree check-matrix check-postgres differential valgrind demo bench fuzz lint
 
 ifneq ($(filter $(OWN_TARGETS),$(MAKECMDGOALS)),)
 
@@ -33,6 +33,13 @@ check-matrix:
 check-postgres:
 	@CONFIGURATIONS='$(CONFIGURATIONS)' MAX_CONNECTIONS='$(MAX_CONNECTIONS)' KEEP='$(KEEP)' \
 		exec bash test/postgres/run
+
+# Random histories in sessions that have a twin without a cache, for a minute with each set of tiers.
+# make differential SECONDS=600 TIERS=both WITHOUT=folding; a seed that it printed: SEED=7 HISTORIES=1
+differential:
+	@SECONDS_EACH='$(SECONDS)' HISTORIES='$(HISTORIES)' SEED='$(SEED)' STEPS='$(STEPS)' \
+		TIERS='$(TIERS)' WITHOUT='$(WITHOUT)' VERBOSE='$(VERBOSE)' KEEP_GOING='$(KEEP_GOING)' \
+		KEEP='$(KEEP)' exec bash test/differential/run
 
 # The regression tests under Valgrind, in a few minutes: make valgrind REGRESS=query
 valgrind:

@@ -137,10 +137,10 @@ SELECT cache_ext.track('row_values');
 SELECT * FROM compare('row_values');
 SELECT * FROM compare('row_values');
 
--- Arrays, enums, domains, rows, ranges
+-- Arrays, enums, domains, rows, ranges.  Domains inside something are not for Redis (see security.sql).
 CREATE TABLE shapes (
 	id int PRIMARY KEY, ints int[], texts text[], numerics numeric(10,2)[], feeling mood,
-	feelings mood[], count positive, label label, counts positive[], labels label[], a_part part,
+	feelings mood[], count positive, label label, counts int[], labels varchar[], a_part part,
 	parts part[], a_whole whole, special special_part, ints_range int4range, numbers numrange,
 	days daterange, times tsrange, instants tstzrange, bigs int8range, floats float_range,
 	many_ints int4multirange, many_numbers nummultirange, many_floats float_multirange,
@@ -195,22 +195,18 @@ SELECT hits AS hits_before FROM cache_ext.stats
 SELECT * FROM outer_rows_compared;
 SELECT hits - :hits_before AS hits FROM cache_ext.stats;
 
--- Values that a constraint added later would not let in: alone they come back, inside an array they
--- could not be received, so that such a result isn't stored
+-- A value that a constraint added later would not let in
 CREATE DOMAIN later AS int;
 CREATE TABLE alone (id int PRIMARY KEY, value later);
-CREATE TABLE inside (id int PRIMARY KEY, value later[]);
 INSERT INTO alone VALUES (1, -1);
-INSERT INTO inside VALUES (1, '{1}');
 ALTER DOMAIN later ADD CHECK (value > 0) NOT VALID;
-SELECT cache_ext.track('alone'), cache_ext.track('inside');
+SELECT cache_ext.track('alone');
 SELECT * FROM compare('alone');
 SELECT * FROM compare('alone');
-SELECT * FROM compare('inside');
-SELECT * FROM compare('inside');
-ALTER DOMAIN later DROP CONSTRAINT later_check;
-UPDATE inside SET value = '{-1}';
-ALTER DOMAIN later ADD CHECK (value > 0) NOT VALID;
+CREATE TABLE inside (id int PRIMARY KEY, value later[]);
+INSERT INTO inside VALUES (1, NULL);
+SELECT cache_ext.track('inside');
+SELECT cacheable, reason FROM cache_ext.explain('SELECT * FROM inside');
 SELECT * FROM compare('inside');
 SELECT * FROM compare('inside');
 

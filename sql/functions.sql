@@ -645,6 +645,28 @@ DROP FUNCTION dynamic();
 ALTER TABLE cache_ext.allowed_functions ALTER definition TYPE text, ALTER definition SET DEFAULT '';
 TRUNCATE cache_ext.allowed_functions;
 
+-- somebody's code in a literal, in a branch that nothing comes to: looking into the function runs none of it
+CREATE FUNCTION traps(text) RETURNS boolean IMMUTABLE LANGUAGE plpgsql AS
+	$$ BEGIN RAISE NOTICE 'the code of somebody ran'; RETURN true; END $$;
+CREATE DOMAIN trap AS text CHECK (functions_test.traps(value));
+CREATE TABLE trapped (id int, tags trap[]);
+SELECT cache_ext.track('trapped');
+CREATE FUNCTION trap_cast(v int) RETURNS int STABLE LANGUAGE plpgsql AS
+	$$ BEGIN IF v < 0 THEN RETURN cardinality('{a}'::functions_test.trap[]); END IF; RETURN v; END $$;
+CREATE FUNCTION trap_column(v int) RETURNS int STABLE LANGUAGE plpgsql AS
+	$$ BEGIN IF v < 0 THEN RETURN (SELECT count(*) FROM functions_test.trapped WHERE tags = '{a}'); END IF; RETURN v; END $$;
+CREATE FUNCTION trap_sql(v int) RETURNS bigint STABLE LANGUAGE sql SECURITY DEFINER AS
+	$$ SELECT CASE WHEN $1 < 0 THEN (SELECT count(*) FROM functions_test.trapped WHERE tags = '{a}') ELSE $1 END $$;
+CREATE FUNCTION trap_row(v int) RETURNS text STABLE LANGUAGE plpgsql AS
+	$$ BEGIN IF v < 0 THEN RETURN (ROW(1, '{a}')::functions_test.trapped).tags; END IF; RETURN v; END $$;
+SET cache_ext.mode = auto;
+SET cache_ext.min_cost = 0;
+EXPLAIN (COSTS off) SELECT trap_cast(id), trap_column(id), trap_sql(id), trap_row(id) FROM trapped;
+RESET cache_ext.mode;
+RESET cache_ext.min_cost;
+SELECT verdict(format('SELECT %s(id)::text FROM functions_test.trapped', f))
+	FROM unnest(ARRAY['trap_cast', 'trap_column', 'trap_sql', 'trap_row']) f;
+
 SELECT cache_ext.function_definition('answer()') = cache_ext.function_definition('answer()') AS same,
 	cache_ext.function_definition('answer()') = cache_ext.function_definition('clock()') AS other_same,
 	cache_ext.function_definition(1::regprocedure) AS of_nothing;

@@ -175,6 +175,7 @@ SELECT id, measured(id + 0.5) FROM public.city WHERE id = 1;
 SET search_path = nearer, public;
 SET cache_ext.mode = auto;
 SET cache_ext.min_cost = 0;
+:forget
 SELECT id, measured(id + 0.5) FROM public.city WHERE id = 1;
 :happened
 RESET search_path;

@@ -15,11 +15,14 @@
 
 #include "api/application.h"
 
+#include "base/printable.h"
 #include "base/settings.h"
 #include "base/shmem.h"
+#include "core/owner.h"
 #include "query/json_codec.h"
 #include "redis/batch.h"
 
+#include "access/xlog.h"
 #include "commands/dbcommands.h"
 #include "datatype/timestamp.h"
 #include "fmgr.h"
@@ -223,8 +226,8 @@ cx_application_read_json(const char *data, size_t length)
 	return value;
 }
 
-void
-cx_application_require(void)
+static void
+require_redis(void)
 {
 	cx_shmem_require();
 	if (cx_redis_url[0] == '\0')
@@ -232,6 +235,48 @@ cx_application_require(void)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("there is no Redis to talk to"),
 				 errhint("Set cache_ext.redis_url.")));
+}
+
+/*
+ * Another server's sessions and values are not this one's to read or to change, unless its administrator
+ * says so.  A standby's are its primary's.
+ */
+static void
+require_owner(void)
+{
+	cx_owner	owner;
+
+	if (cx_share_prefix || RecoveryInProgress())
+		return;
+	owner = cx_owner_await();
+	if (owner == CX_OWNER_OTHER)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("another server owns the keys in Redis that begin with \"%s:\"",
+						cx_key_prefix),
+				 errdetail("It is %s.", cx_owner_other()),
+				 errhint("Set another cache_ext.key_prefix for this server, set cache_ext.share_prefix if both shall use the same keys, or call cache_ext.take_over() if they are to be this server's.")));
+	if (owner == CX_OWNER_UNDECIDED)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("another server may own the keys in Redis that begin with \"%s:\"",
+						cx_key_prefix),
+				 errdetail("It is %s, and has not said that it ended.", cx_owner_other()),
+				 errhint("This is decided in a few seconds.")));
+	/* where Redis didn't tell, the caller's own commands will fail too, and say why */
+	if (owner == CX_OWNER_UNKNOWN)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("it is not known which server owns the keys in Redis that begin with \"%s:\"",
+						cx_key_prefix),
+				 errdetail("The background worker of cache_ext did not answer.")));
+}
+
+void
+cx_application_require(void)
+{
+	require_redis();
+	require_owner();
 }
 
 void
@@ -305,9 +350,7 @@ cx_application_quote(const char *said)
 {
 	char	   *copy = pnstrdup(said, LONGEST_QUOTE);
 
-	for (char *c = copy; *c != '\0'; c++)
-		if (*c < ' ' || *c > '~')
-			*c = '?';
+	cx_printable(copy);
 	return copy;
 }
 
@@ -396,7 +439,8 @@ cache_ext_ping(PG_FUNCTION_ARGS)
 	instr_time	end;
 	Interval   *took = palloc0(sizeof(Interval));
 
-	cx_application_start(&budget);
+	require_redis();
+	cx_redis_budget_start(&budget);
 	cx_batch_init(&batch, 1, 1);
 	cx_batch_command(&batch, "PING");
 	INSTR_TIME_SET_CURRENT(start);

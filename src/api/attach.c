@@ -222,8 +222,10 @@ check_definition(Oid relid, List *arguments)
 				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
 				 errmsg("table \"%s\" cannot be attached with the key \"%s\": %s",
 						RelationGetRelationName(relation), texts[0], attachment->problem),
-				 !attachment->ambiguous ? 0 :
-				 errhint("The columns of a primary key, or of a unique index that is neither partial nor deferrable and whose columns are NOT NULL, must be in the key.")));
+				 attachment->ambiguous ?
+				 errhint("The columns of a primary key, or of a unique index that is neither partial nor deferrable and whose columns are NOT NULL, must be in the key.") :
+				 attachment->unmappable ?
+				 errhint("Name the other columns in the argument \"columns\", or use the mode \"invalidate\".") : 0));
 	table_close(relation, NoLock);
 	return attachment;
 }
@@ -246,7 +248,7 @@ cache_ext_attach(PG_FUNCTION_ARGS)
 	require_attachable(relation);
 	attachment = check_definition(relation, arguments);
 
-	LockDatabaseObject(ProcedureRelationId, cx_attachment_function(), 0,
+	LockDatabaseObject(ProcedureRelationId, cx_tracked_entity_function(), 0,
 					   ShareUpdateExclusiveLock);
 	search.relation = relation;
 	search.key = attachment->key;
@@ -259,7 +261,7 @@ cache_ext_attach(PG_FUNCTION_ARGS)
 	cx_track_also(relation, columns);
 	cx_track_create_trigger(relation, trigger_name(attachment->key), TRIGGER_TYPE_AFTER,
 							TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE, true,
-							cx_attachment_function(), arguments);
+							cx_tracked_entity_function(), arguments);
 	PG_RETURN_VOID();
 }
 
@@ -270,7 +272,7 @@ cache_ext_attach(PG_FUNCTION_ARGS)
 static bool
 is_ours(const Trigger *trigger)
 {
-	return trigger->tgfoid == cx_attachment_function() && !trigger->tgisclone;
+	return trigger->tgfoid == cx_tracked_entity_function() && !trigger->tgisclone;
 }
 
 /* Our triggers on a locked relation, those of one key or all. */

@@ -33,7 +33,6 @@
 #include "catalog/indexing.h"
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_index.h"
-#include "catalog/pg_proc.h"
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
@@ -62,31 +61,6 @@ typedef struct kept_attachment
 
 static HTAB *kept = NULL;
 static MemoryContext kept_context = NULL;
-
-/* The trigger function; changes of pg_proc and pg_namespace make it be looked up again. */
-static Oid	function = InvalidOid;
-static bool function_known = false;
-
-/*
- * The trigger function
- */
-
-Oid
-cx_attachment_function(void)
-{
-	Oid			schema;
-
-	if (!function_known)
-	{
-		schema = cx_tracked_schema();
-		function_known = true;	/* a message that comes in between counts */
-		function = OidIsValid(schema) ?
-			GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum("entity_row"),
-							PointerGetDatum(buildoidvector(NULL, 0)), ObjectIdGetDatum(schema)) :
-			InvalidOid;
-	}
-	return function;
-}
 
 static bool
 is_complete(const Trigger *trigger)
@@ -242,7 +216,8 @@ bind_to_relation(cx_attachment *attachment, Relation relation)
 		if (column_number(desc, lfirst(lc)) == InvalidAttrNumber)
 			return psprintf("column \"%s\" does not exist", (char *) lfirst(lc));
 	attachment->codec = cx_entity_codec_create(desc, attachment->columns, &refused, &reason);
-	if (attachment->codec == NULL && attachment->write_through)
+	attachment->unmappable = attachment->codec == NULL && attachment->write_through;
+	if (attachment->unmappable)
 		return psprintf("column \"%s\" cannot be part of the map: %s",
 						NameStr(TupleDescAttr(desc, refused - 1)->attname), reason);
 	return NULL;
@@ -347,7 +322,6 @@ relation_changed(Datum arg, Oid relation)
 static void
 catalog_changed(Datum arg, int cache, uint32 hash)
 {
-	function_known = false;
 	forget(InvalidOid);
 }
 
@@ -369,7 +343,7 @@ cx_attachments_of(Relation relation)
 	{
 		const Trigger *trigger = &relation->trigdesc->triggers[i];
 
-		if (trigger->tgfoid == cx_attachment_function())
+		if (trigger->tgfoid == cx_tracked_entity_function())
 			attachments = lappend(attachments, (void *) cx_attachment_get(relation, trigger));
 	}
 	return attachments;
@@ -501,7 +475,7 @@ lock_type(Oid type, Oid unused)
 static bool
 sweep(Oid relation)
 {
-	Oid			ours = cx_attachment_function();
+	Oid			ours = cx_tracked_entity_function();
 	Relation	triggers;
 	ScanKeyData key;
 	SysScanDesc scan;
@@ -542,7 +516,7 @@ cx_attachment_sweep(Oid relation)
 void
 cx_attachment_sweep_type(Oid type)
 {
-	Oid			ours = cx_attachment_function();
+	Oid			ours = cx_tracked_entity_function();
 	Relation	triggers;
 	SysScanDesc scan;
 	HeapTuple	tuple;
@@ -599,7 +573,7 @@ cx_attachment_sweep_other_database(const char *database)
 void
 cx_attachment_each(bool (*each) (Oid relation, const char *key, void *arg), void *arg)
 {
-	Oid			ours = cx_attachment_function();
+	Oid			ours = cx_tracked_entity_function();
 	Relation	triggers = table_open(TriggerRelationId, AccessShareLock);
 	SysScanDesc scan = systable_beginscan(triggers, InvalidOid, false, NULL, 0, NULL);
 	HeapTuple	tuple;

@@ -39,6 +39,7 @@ typedef struct cx_attachment
 	 */
 	const char *problem;
 	bool		ambiguous;		/* the problem is that no unique index covers the key */
+	bool		unmappable;		/* because a column cannot be part of a map */
 	int			key_count;
 	AttrNumber	keys[CX_TEMPLATE_MAX_COLUMNS];	/* by the template's index */
 	Oid			key_types[CX_TEMPLATE_MAX_COLUMNS]; /* domains stripped */
@@ -48,9 +49,6 @@ typedef struct cx_attachment
 } cx_attachment;
 
 extern void cx_attachment_init(void);
-
-/* The trigger function, InvalidOid when the extension is not installed. */
-extern Oid	cx_attachment_function(void);
 
 /*
  * The attachment that a trigger of the relation stands for; an error if its arguments are none that

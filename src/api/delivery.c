@@ -1,13 +1,17 @@
 /*
  * api/delivery.c
- *		SQL function delivery: what Redis is still to be told, and how the worker gets on with it.
+ *		SQL functions delivery and take_over: what Redis is still to be told, how the worker gets on
+ *		with it, and making this server the one that tells.
  */
 #include "postgres.h"
 
+#include "base/settings.h"
 #include "base/shmem.h"
 #include "core/delivery.h"
+#include "core/owner.h"
 
 #include "access/htup_details.h"
+#include "access/xlog.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "utils/builtins.h"
@@ -47,4 +51,27 @@ cache_ext_delivery(PG_FUNCTION_ARGS)
 	values[8] = Int64GetDatum((int64) status.dropped);
 	values[9] = Int64GetDatum((int64) status.generation);
 	return HeapTupleGetDatum(heap_form_tuple(desc, values, nulls));
+}
+
+PG_FUNCTION_INFO_V1(cache_ext_take_over);
+Datum
+cache_ext_take_over(PG_FUNCTION_ARGS)
+{
+	cx_shmem_require();
+	if (RecoveryInProgress())
+		ereport(ERROR,
+				(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
+				 errmsg("a standby owns no keys in Redis")));
+	if (cx_redis_url[0] == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("there is no Redis to talk to"),
+				 errhint("Set cache_ext.redis_url.")));
+	if (cx_owner_take_over() != CX_OWNER_SELF)
+		ereport(ERROR,
+				(errcode(ERRCODE_CONNECTION_FAILURE),
+				 errmsg("could not take over the keys in Redis that begin with \"%s:\"",
+						cx_key_prefix),
+				 errhint("The server's log has what Redis said.")));
+	PG_RETURN_VOID();
 }

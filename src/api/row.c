@@ -38,6 +38,7 @@
 #include "core/clock.h"
 #include "core/dirty.h"
 #include "core/entity.h"
+#include "core/owner.h"
 #include "core/prepared.h"
 #include "query/tracked.h"
 #include "redis/redis.h"
@@ -312,6 +313,8 @@ may_use_redis(row_request *request)
 {
 	if (!cx_enabled || !cx_redis_available() || IsolationUsesXactSnapshot() ||
 		RecoveryInProgress() || IsInParallelMode() || HistoricSnapshotActive())
+		return false;
+	if (cx_owner_get() == CX_OWNER_OTHER || cx_owner_get() == CX_OWNER_UNDECIDED)
 		return false;
 	if (!request->attachment->complete || request->attachment->codec == NULL ||
 		!may_read_all(request->relation))

@@ -462,7 +462,7 @@ require_detached(Oid relid)
 	Relation	relation = table_open(relid, AccessExclusiveLock);
 
 	for (int i = 0; relation->trigdesc != NULL && i < relation->trigdesc->numtriggers; i++)
-		if (relation->trigdesc->triggers[i].tgfoid == cx_attachment_function())
+		if (relation->trigdesc->triggers[i].tgfoid == cx_tracked_entity_function())
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_IN_USE),
 					 errmsg("table \"%s\" is attached", RelationGetRelationName(relation)),

@@ -246,3 +246,25 @@ cx_redis_url_parse(const char *text, cx_redis_target *url, const char **problem)
 	*problem = parse_url(text, url);
 	return *problem == NULL;
 }
+
+/* As parse_url() takes it apart. */
+bool
+cx_redis_url_find_password(const char *text, size_t *from, size_t *length)
+{
+	const char *authority = strstr(text, "://");
+	const char *end;
+	const char *colon;
+
+	if (authority == NULL)
+		return false;
+	authority += 3;
+	end = authority + strcspn(authority, "/?");
+	while (end > authority && *end != '@')
+		end--;
+	colon = memchr(authority, ':', end - authority);
+	if (colon == NULL)
+		return false;
+	*from = colon + 1 - text;
+	*length = end - (colon + 1);
+	return true;
+}

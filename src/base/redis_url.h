@@ -36,4 +36,7 @@ typedef struct cx_redis_target
  */
 extern bool cx_redis_url_parse(const char *text, cx_redis_target *url, const char **problem);
 
+/* Where in a URL that was understood the password is, as it is written; false if there is none. */
+extern bool cx_redis_url_find_password(const char *text, size_t *from, size_t *length);
+
 #endif

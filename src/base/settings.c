@@ -31,6 +31,7 @@ int			cx_redis_connect_timeout = 100;
 char	   *cx_redis_password_file = NULL;
 int			cx_redis_timeout = 50;
 char	   *cx_redis_url = NULL;
+bool		cx_share_prefix = false;
 int			cx_ttl = 3600;
 double		cx_ttl_jitter = 0.1;
 
@@ -130,6 +131,7 @@ check_redis_timeout(int *newval, void **extra, GucSource source)
 }
 
 #define MIN_LOCAL_MEMORY 1024
+#define MAX_SHOWN_URL 4096
 
 static bool
 check_local_memory(int *newval, void **extra, GucSource source)
@@ -171,6 +173,24 @@ check_redis_url(char **newval, void **extra, GucSource source)
 	GUC_check_errhint("Write redis://[[user]:password@]host[:port][/db] or unix:///path[?db=n], with "
 					  "\":\", \"/\", \"?\" and \"@\" in user and password percent-encoded.");
 	return false;
+}
+
+/*
+ * SHOW and current_setting(), which roles with pg_read_all_settings (pg_monitor) may use too, get stars
+ * for the password.  pg_settings would tell it in reset_val and boot_val, so it leaves the setting out.
+ */
+static const char *
+show_redis_url(void)
+{
+	static char shown[MAX_SHOWN_URL];
+	size_t		from;
+	size_t		length;
+
+	if (!cx_redis_url_find_password(cx_redis_url, &from, &length))
+		return cx_redis_url;
+	snprintf(shown, sizeof(shown), "%.*s***%s", (int) from, cx_redis_url,
+			 cx_redis_url + from + length);
+	return shown;
 }
 
 void
@@ -242,8 +262,13 @@ cx_settings_init(void)
 	DefineCustomStringVariable("cache_ext.redis_url",
 							   "Where Redis is: redis://, rediss:// or unix:// URL; empty for none.",
 							   NULL,
-							   &cx_redis_url, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY,
-							   check_redis_url, NULL, NULL);
+							   &cx_redis_url, "", PGC_SIGHUP,
+							   GUC_SUPERUSER_ONLY | GUC_NO_SHOW_ALL,
+							   check_redis_url, NULL, show_redis_url);
+	DefineCustomBoolVariable("cache_ext.share_prefix",
+							 "Lets applications use keys in Redis that another server owns.",
+							 "Values, sessions, limits and locks are shared then; rows never are.",
+							 &cx_share_prefix, false, PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("cache_ext.ttl",
 							"Time after which a cached result expires.",
 							"Results are exact without it; it bounds what unused entries occupy.",

@@ -30,6 +30,7 @@ extern int	cx_redis_connect_timeout;	/* session: ms */
 extern char *cx_redis_password_file;	/* sighup: path, or empty */
 extern int	cx_redis_timeout;			/* session: ms a query waits for Redis at most */
 extern char *cx_redis_url;				/* sighup: empty means no Redis */
+extern bool cx_share_prefix;			/* sighup: applications may use another server's keys */
 extern int	cx_ttl;						/* session: s an entry lives */
 extern double cx_ttl_jitter;			/* session: fraction of ttl taken off at random */
 

@@ -17,6 +17,9 @@
  *	   Nor is what was committed before then of rows that have fences: a newer row's fence may be what it
  *	   has lost.  Readers ask the table instead.
  *	6. A commit is told only when its record is on disk: no crash takes back what Redis knows.
+ *	7. Rows are told by the owner of the key prefix only (core/owner.c).  While another server is the
+ *	   owner everything stays in the ring; with share_prefix rows are passed over, and the rest is
+ *	   told.
  *
  * One process, so no locks but those of the modules it uses.  Memory: a context that each batch resets.
  */
@@ -27,6 +30,8 @@
 #include "core/delivery.h"
 #include "core/era.h"
 #include "core/held.h"
+#include "core/look.h"
+#include "core/owner.h"
 #include "core/outbox.h"
 #include "core/removal.h"
 #include "core/sweeps.h"
@@ -56,6 +61,8 @@ typedef enum worker_doing
 	DOING_STANDBY,
 	DOING_WITHOUT_REDIS,
 	DOING_WAITING,
+	DOING_UNDECIDED,
+	DOING_REFUSED,
 	DOING_REMOVING,
 	DOING_DELIVERING
 } worker_doing;
@@ -66,6 +73,8 @@ static const char *const doing_names[] = {
 	[DOING_STANDBY] = "standby",
 	[DOING_WITHOUT_REDIS] = "no redis_url",
 	[DOING_WAITING] = "waiting for Redis",
+	[DOING_UNDECIDED] = "another server may own the keys",
+	[DOING_REFUSED] = "another server owns the keys",
 	[DOING_REMOVING] = "removing old keys",
 	[DOING_DELIVERING] = "delivering"
 };
@@ -98,7 +107,8 @@ static cx_redis_command commands[BATCH_MESSAGES];
 static cx_redis_reply replies[BATCH_MESSAGES];
 static int	command_count;
 
-/* The last look at which Redis it is. */
+/* The last look at which Redis it is, and whose keys it has. */
+static bool owner = false;
 static uint64 looked_connection = 0;	/* cx_redis_connections() then; 0: none */
 static int64 looked_at = 0;		/* cx_wait_clock() */
 
@@ -152,6 +162,7 @@ everything_delivered(void)
 void
 cx_delivery_init(void)
 {
+	cx_owner_init();			/* before the era, which tells it what it was */
 	cx_era_init();
 	cx_queue_init();
 	cx_sweeps_init();
@@ -207,49 +218,6 @@ trouble(void)
  * Which Redis it is (invariant 1)
  */
 
-/*
- * The run_id in what INFO says.  A server that does not tell is taken for another with every
- * connection.
- */
-static void
-find_run_id(const cx_redis_reply *info, char run_id[CX_RUN_ID_LENGTH])
-{
-	const char *found = info->type == CX_REDIS_TEXT ? strstr(info->data, "run_id:") : NULL;
-	char		made_up[CX_RUN_ID_LENGTH + 1] = {0};
-
-	snprintf(made_up, sizeof(made_up), "connection " UINT64_FORMAT " of %d",
-			 cx_redis_connections(), MyProcPid);
-	memcpy(run_id, made_up, CX_RUN_ID_LENGTH);
-	if (found != NULL && strlen(found) >= strlen("run_id:") + CX_RUN_ID_LENGTH)
-		memcpy(run_id, found + strlen("run_id:"), CX_RUN_ID_LENGTH);
-}
-
-/* Asks Redis for its run_id and its clock. */
-static bool
-ask_redis(char run_id[CX_RUN_ID_LENGTH], int64 *clock_ms)
-{
-	const char *info[] = {"INFO", "server"};
-	const char *clock[] = {"TIME"};
-	const size_t info_lengths[] = {4, 6};
-	const size_t clock_lengths[] = {4};
-	cx_redis_command asked[] = {{2, info, info_lengths}, {1, clock, clock_lengths}};
-	cx_redis_reply said[2];
-	cx_redis_budget left = cx_delivery_budget();
-
-	if (cx_redis_call(asked, 2, said, &left) != CX_REDIS_OK)
-		return false;
-	if (said[1].type != CX_REDIS_ARRAY || said[1].element_count != 2 ||
-		said[1].elements[0].type != CX_REDIS_TEXT || said[1].elements[1].type != CX_REDIS_TEXT)
-	{
-		cx_delivery_log(said[1].type == CX_REDIS_ERROR ? said[1].data : "no answer to TIME");
-		return false;
-	}
-	find_run_id(&said[0], run_id);
-	*clock_ms = strtoll(said[1].elements[0].data, NULL, 10) * 1000 +
-		strtoll(said[1].elements[1].data, NULL, 10) / 1000;
-	return true;
-}
-
 /* The last version before an LSN: what is read or changed at it is newer than what is removed. */
 static cx_entity_origin
 just_before(XLogRecPtr lsn)
@@ -272,19 +240,26 @@ remove_all_older(XLogRecPtr lsn)
 static bool
 look_at_redis(void)
 {
-	char		run_id[CX_RUN_ID_LENGTH];
-	int64		clock_ms;
+	cx_look		look;
 
 	if (looked_connection == cx_redis_connections() && looked_connection != 0 &&
-		cx_wait_clock() < looked_at + IDLE_MS * 1000)
+		cx_wait_clock() < looked_at + IDLE_MS * 1000 && !cx_owner_is_asked())
 		return true;
 
 	looked_connection = 0;
-	if (!ask_redis(run_id, &clock_ms))
+	if (!cx_look_ask(&look))
 		return false;
 	looked_connection = cx_redis_connections();
 	looked_at = cx_wait_clock();
-	if (cx_era_redis(run_id, clock_ms))
+	owner = look.verdict != CX_OWNER_REFUSED;
+	if (!owner)
+	{
+		cx_era_distrust();
+		return true;
+	}
+	if (look.verdict == CX_OWNER_TAKEN && !cx_era_renew(look.generation))
+		return false;
+	if (cx_era_redis(look.run_id, look.clock_ms))
 		return true;
 
 	begin_doing(DOING_REMOVING);
@@ -293,10 +268,23 @@ look_at_redis(void)
 		looked_connection = 0;
 		return false;
 	}
-	cx_era_removed(run_id);
+	cx_era_removed(look.run_id);
 	doubtful_end = told_end;
 	unfenced_end = cx_queue_end();
 	return true;
+}
+
+/*
+ * What was queued under another key_prefix, and could not be told before that was changed, is not told
+ * any more (7): those keys may be another server's, and that may be why the prefix was changed.
+ */
+static bool
+is_of_prefix(const char *key, size_t length)
+{
+	size_t		prefix_length = strlen(cx_key_prefix);
+
+	return length > prefix_length && memcmp(key, cx_key_prefix, prefix_length) == 0 &&
+		key[prefix_length] == ':';
 }
 
 /*
@@ -321,7 +309,8 @@ do_sweeps(void)
 	{
 		begin_doing(DOING_REMOVING);
 		origin = just_before(lsn);
-		if (!(length == 0 ? remove_all_older(lsn) :
+		if (owner && (length == 0 || is_of_prefix(pattern, length)) &&
+			!(length == 0 ? remove_all_older(lsn) :
 			  cx_removal_run(pattern, length, false, &origin)))
 			return false;
 		cx_sweeps_done(index, lsn);
@@ -416,7 +405,8 @@ add_record(cx_record *record, uint64 position, size_t bytes)
 		one->origin.lsn = cx_record_commit(record);
 		one->origin.sequence = sequence++;
 		one->sent = message->kind != CX_MESSAGE_ENTITY ||
-			!cx_sweeps_cover(message->target, one->origin.lsn);
+			(owner && is_of_prefix(message->data, message->key_length) &&
+			 !cx_sweeps_cover(message->target, one->origin.lsn));
 		if (one->sent)
 		{
 			commands[command_count++] = make_command(one);
@@ -572,10 +562,22 @@ run_batches(bool *more)
 	for (int i = 0; i < ROUND_BATCHES && *more; i++)
 	{
 		MemoryContextReset(batch_context);
-		if (!look_at_redis() || !deliver_batch(more))
+		if (!look_at_redis())
+			return false;
+		if (!owner && !cx_share_prefix)
+			*more = false;		/* (7) */
+		else if (!deliver_batch(more))
 			return false;
 	}
 	return true;
+}
+
+static worker_doing
+doing_at_rest(void)
+{
+	if (owner || cx_share_prefix)
+		return DOING_IDLE;
+	return cx_owner_get() == CX_OWNER_OTHER ? DOING_REFUSED : DOING_UNDECIDED;
 }
 
 long
@@ -596,6 +598,8 @@ cx_delivery_round(void)
 		begin_doing(DOING_WITHOUT_REDIS);
 		return IDLE_MS;
 	}
+	if (cx_owner_settings())
+		cx_era_distrust();
 	if (now < pause_until)
 		return (long) ((pause_until - now) / 1000) + 1;
 
@@ -605,13 +609,25 @@ cx_delivery_round(void)
 	if (!done)
 		return TROUBLE_MS;
 	if (!more)
-		begin_doing(DOING_IDLE);
+		begin_doing(doing_at_rest());
 	return more ? 0 : IDLE_MS;
+}
+
+void
+cx_delivery_end(void)
+{
+	cx_redis_budget left = cx_delivery_budget();
+
+	if (cx_redis_url[0] != '\0')
+		cx_owner_release(&left);
 }
 
 bool
 cx_delivery_unfinished(void)
 {
-	return pg_atomic_read_u32(&state->doing) != DOING_WAITING && cx_era_in_use() &&
-		cx_redis_url[0] != '\0' && !RecoveryInProgress() && !everything_delivered();
+	uint32		doing = pg_atomic_read_u32(&state->doing);
+
+	return doing != DOING_WAITING && doing != DOING_UNDECIDED && doing != DOING_REFUSED &&
+		cx_era_in_use() && cx_redis_url[0] != '\0' && !RecoveryInProgress() &&
+		!everything_delivered();
 }

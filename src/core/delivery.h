@@ -24,6 +24,9 @@ extern long cx_delivery_round(void);
 /* Is there something left that might be delivered if the worker went on for a moment? */
 extern bool cx_delivery_unfinished(void);
 
+/* The worker ends: another server may have the keys in Redis. */
+extern void cx_delivery_end(void);
+
 /* For the view. */
 typedef struct cx_delivery_status
 {

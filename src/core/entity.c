@@ -18,6 +18,7 @@
 
 #include "core/entity.h"
 #include "core/lock_release.h"
+#include "core/owner.h"
 
 #include "access/xlog.h"
 #include "port/pg_bswap.h"
@@ -32,9 +33,13 @@
 /* The same bytes in Lua; reads what the key has and takes it apart. */
 #define READ_OLD \
 	"local old = redis.pcall('GETRANGE', KEYS[1], -39, -1)\n" \
+	"local function is_version()\n" \
+	"  return type(old) == 'string' and #old == 39" \
+	" and string.sub(old, 1, 11) == '\\168_version\\196\\028'\n" \
+	"end\n" \
 	"local function compare(new)\n" \
-	"  if type(old) ~= 'string' or #old ~= 39 or string.sub(old, 1, 11) ~= '\\168_version\\196\\028'" \
-	" or string.sub(old, 12, 19) ~= string.sub(new, 1, 8) then return nil end\n" \
+	"  if not is_version() or string.sub(old, 12, 19) ~= string.sub(new, 1, 8)" \
+	" then return nil end\n" \
 	"  for i = 9, 28 do\n" \
 	"    local difference = string.byte(old, 11 + i) - string.byte(new, i)\n" \
 	"    if difference ~= 0 then return difference end\n" \
@@ -62,12 +67,14 @@ static cx_script set_script = {
 static cx_script remove_script = {
 	READ_OLD
 	"local difference = compare(ARGV[1])\n"
-	"if ARGV[2] == 'own' then\n"
-	"  if not difference then return 0 end\n"
-	"  if string.sub(old, 20, 27) ~= string.sub(ARGV[1], 9, 16) then difference = -1 end\n"
+	"if ARGV[2] == 'all' then\n"
+	"  if not is_version() then return 0 end\n"
+	"  if not difference or string.sub(old, 20, 27) ~= string.sub(ARGV[1], 9, 16) then\n"
+	"    difference = -1\n"
+	"  end\n"
 	"end\n"
 	"if difference and difference >= 0 then return 0 end\n"
-	"if ARGV[2] == 'own' then return redis.pcall('UNLINK', KEYS[1]) end\n"
+	"if ARGV[2] == 'all' then return redis.pcall('UNLINK', KEYS[1]) end\n"
 	"local done = redis.pcall('SET', KEYS[1], '\\129\\168_version\\196\\028' .. ARGV[1], 'PX', ARGV[3])\n"
 	"if done.err then return redis.pcall('UNLINK', KEYS[1]) end\n"
 	"return 1\n"
@@ -220,14 +227,14 @@ cx_entity_set(const char *key, size_t key_length, const char *value, size_t valu
 }
 
 cx_redis_command *
-cx_entity_remove(const char *key, size_t key_length, bool only_own, const cx_entity_origin *origin)
+cx_entity_remove(const char *key, size_t key_length, bool all, const cx_entity_origin *origin)
 {
 	cx_redis_command *command = make_command(&remove_script, key, key_length, 3);
 	char	   *version = palloc(CX_ENTITY_VERSION_SIZE);
 
 	put_version(version, origin);
 	add_argument(command, version, CX_ENTITY_VERSION_SIZE);
-	add_argument(command, only_own ? "own" : "any", 3);
+	add_argument(command, all ? "all" : "any", 3);
 	add_number(command, CX_ENTITY_REMOVED_MS);
 	return command;
 }
@@ -252,7 +259,7 @@ static cx_redis_status
 call_with_scripts(call_function call, const cx_redis_command *commands, int count,
 				  cx_redis_reply *replies, cx_redis_budget *budget)
 {
-	cx_script  *scripts[] = {&set_script, &remove_script, &cx_lock_release};
+	cx_script  *scripts[] = {&set_script, &remove_script, &cx_lock_release, &cx_owner_claim};
 	cx_redis_status status = call(commands, count, replies, budget);
 	cx_redis_command loads[lengthof(scripts)];
 	cx_redis_reply loaded[lengthof(scripts)];

@@ -69,14 +69,14 @@ extern bool cx_entity_is_map(const char *value, size_t length);
 
 /*
  * The commands, palloc'd; they point to key and value.  set: after not_after_ms of Redis's clock it
- * creates nothing any more.  remove: what is older, of which a version stays for a while; with only_own
- * not what other servers stored, but all of other eras of this one, and no version stays: what is of
+ * creates nothing any more.  remove: what is older, of which a version stays for a while; with all,
+ * whatever is a row, but of another era or another server as well, and no version stays: what is of
  * before may still be to be told.
  */
 extern cx_redis_command *cx_entity_set(const char *key, size_t key_length, const char *value,
 									   size_t value_length, int64 ttl_ms,
 									   const cx_entity_origin *origin, int64 not_after_ms);
-extern cx_redis_command *cx_entity_remove(const char *key, size_t key_length, bool only_own,
+extern cx_redis_command *cx_entity_remove(const char *key, size_t key_length, bool all,
 										  const cx_entity_origin *origin);
 extern cx_redis_command *cx_entity_unlock(const char *key, size_t key_length, const char *token,
 										  size_t token_length);

@@ -10,7 +10,10 @@
  *	   file, or with an old one, takes no generation twice either.
  *	3. An era goes on over a restart only if the file says that everything was delivered when the
  *	   server shut down, and pg_control still shows that shutdown.
- *	4. A Redis with another run_id may have forgotten what it was told: it is treated as one that holds
+ *	4. Nor does it go on if the keys in Redis were somebody else's meanwhile: another server's, or those
+ *	   of a later start that this directory, put back from a backup, knows nothing of
+ *	   (core/owner.c).  Such a start may have used LSNs that come again here.
+ *	5. A Redis with another run_id may have forgotten what it was told: it is treated as one that holds
  *	   what is older than now.
  *
  * What the file has is believed only with the right checksum and system identifier; else it counts as
@@ -22,6 +25,7 @@
 #include "base/crc.h"
 #include "base/shmem.h"
 #include "core/era.h"
+#include "core/owner.h"
 #include "core/queue.h"
 
 #include <time.h>
@@ -37,7 +41,7 @@
 #include "utils/timestamp.h"
 
 #define ERA_FILE "pg_stat/cache_ext.era"
-#define ERA_MAGIC 0x43584531	/* "CXE1"; a new format takes a new number */
+#define ERA_MAGIC 0x43584532	/* "CXE2"; a new format takes a new number */
 
 typedef struct era_file
 {
@@ -48,6 +52,8 @@ typedef struct era_file
 	uint64		system_identifier;
 	XLogRecPtr	checkpoint;		/* of the clean shutdown; invalid: the server was running */
 	char		run_id[CX_RUN_ID_LENGTH];	/* zeros: not known */
+	cx_incarnation incarnation; /* that wrote this */
+	int64		checkpoint_time;
 	uint32		checksum;		/* of all before it */
 } era_file;
 
@@ -64,6 +70,14 @@ typedef struct era_state
 	bool		removed;		/* nothing of an older era is left in the Redis of run_id */
 	char		run_id[CX_RUN_ID_LENGTH];
 } era_state;
+
+/* A clean shutdown, as pg_control shows it.  Another history may have one at the same LSN. */
+typedef struct shutdown_facts
+{
+	uint64		system_identifier;
+	XLogRecPtr	checkpoint;
+	int64		time;
+} shutdown_facts;
 
 static era_state *state = NULL;
 static bool (*everything_delivered) (void) = NULL;
@@ -94,7 +108,7 @@ read_file(era_file *content)
 }
 
 static bool
-write_file(uint64 system_identifier, XLogRecPtr checkpoint)
+write_file(uint64 system_identifier, const shutdown_facts *shutdown)
 {
 	era_file	content;
 	FILE	   *file;
@@ -105,7 +119,9 @@ write_file(uint64 system_identifier, XLogRecPtr checkpoint)
 	content.timeline = state->timeline;
 	content.generation = state->generation;
 	content.system_identifier = system_identifier;
-	content.checkpoint = checkpoint;
+	content.checkpoint = shutdown != NULL ? shutdown->checkpoint : InvalidXLogRecPtr;
+	content.checkpoint_time = shutdown != NULL ? shutdown->time : 0;
+	content.incarnation = cx_owner_incarnation();
 	memcpy(content.run_id, state->run_id, CX_RUN_ID_LENGTH);
 	content.checksum = checksum(&content);
 
@@ -126,14 +142,15 @@ write_file(uint64 system_identifier, XLogRecPtr checkpoint)
 
 /* pg_control's own checkpoint, if it says that the server is shut down. */
 static bool
-is_shut_down(uint64 *system_identifier, XLogRecPtr *checkpoint)
+is_shut_down(shutdown_facts *shutdown)
 {
 	bool		crc_ok;
 	ControlFileData *control = get_controlfile(DataDir, &crc_ok);
 	bool		shut_down = crc_ok && control->state == DB_SHUTDOWNED;
 
-	*system_identifier = control->system_identifier;
-	*checkpoint = control->checkPoint;
+	shutdown->system_identifier = control->system_identifier;
+	shutdown->checkpoint = control->checkPoint;
+	shutdown->time = (int64) control->checkPointCopy.time;
 	pfree(control);
 	return shut_down;
 }
@@ -142,14 +159,13 @@ is_shut_down(uint64 *system_identifier, XLogRecPtr *checkpoint)
 static void
 end_era(int code, Datum arg)
 {
-	uint64		system_identifier;
-	XLogRecPtr	checkpoint;
+	shutdown_facts shutdown;
 
 	if (code != 0 || IsUnderPostmaster || state == NULL)
 		return;
 	if (state->saved && pg_atomic_read_u32(&state->ready) != 0 && everything_delivered != NULL &&
-		everything_delivered() && is_shut_down(&system_identifier, &checkpoint))
-		(void) write_file(system_identifier, checkpoint);
+		everything_delivered() && is_shut_down(&shutdown))
+		(void) write_file(shutdown.system_identifier, &shutdown);
 }
 
 static void
@@ -157,10 +173,9 @@ era_create(void *area)
 {
 	era_state  *fresh = area;
 	era_file	file;
-	uint64		system_identifier;
-	XLogRecPtr	checkpoint;
-	bool		shut_down = is_shut_down(&system_identifier, &checkpoint);
-	bool		known = read_file(&file) && file.system_identifier == system_identifier;
+	shutdown_facts shutdown;
+	bool		shut_down = is_shut_down(&shutdown);
+	bool		known = read_file(&file) && file.system_identifier == shutdown.system_identifier;
 
 	pg_atomic_init_u32(&fresh->in_use, known ? 1 : 0);
 	pg_atomic_init_u32(&fresh->ready, 0);
@@ -174,14 +189,23 @@ era_create(void *area)
 	fresh->generation = (uint32) time(NULL);
 	if (known)
 	{
-		if (shut_down && file.checkpoint == checkpoint)
+		uint64		place = cx_owner_incarnation().place;
+
+		if (shut_down && file.checkpoint == shutdown.checkpoint &&
+			file.checkpoint_time == shutdown.time)
 		{
+			cx_owner_set_previous(&file.incarnation);
 			fresh->generation = file.generation;
 			fresh->saved_timeline = file.timeline;
 			memcpy(fresh->run_id, file.run_id, CX_RUN_ID_LENGTH);
 		}
 		else
+		{
+			/* a crash, where it happened; what is a copy of a running server is not that server */
+			if (place != 0 && place == file.incarnation.place)
+				cx_owner_set_previous(&file.incarnation);
 			fresh->generation = Max(fresh->generation, file.generation + 1);
+		}
 	}
 
 	if (!IsUnderPostmaster)
@@ -228,7 +252,7 @@ cx_era_in_use(void)
 bool
 cx_era_get(cx_era *era)
 {
-	if (pg_atomic_read_u32(&state->ready) == 0)
+	if (pg_atomic_read_u32(&state->ready) == 0 || !cx_owner_is_certain())
 		return false;
 	pg_read_barrier();
 	*era = cx_era_begun();
@@ -286,11 +310,28 @@ cx_era_begin(void)
 		memset(state->run_id, 0, CX_RUN_ID_LENGTH);
 		state->generation = Max(state->generation, (uint32) time(NULL));
 	}
-	state->saved = write_file(GetSystemIdentifier(), InvalidXLogRecPtr);
+	state->saved = write_file(GetSystemIdentifier(), NULL);
 	return state->saved;
 }
 
-/* Invariant 4. */
+/* Invariant 4: from now on nothing in Redis is believed before it has been looked through. */
+void
+cx_era_distrust(void)
+{
+	pg_atomic_write_u32(&state->ready, 0);
+	pg_write_barrier();
+	state->removed = false;
+}
+
+bool
+cx_era_renew(uint32 generation)
+{
+	cx_era_distrust();
+	state->generation = generation;
+	return write_file(GetSystemIdentifier(), NULL);
+}
+
+/* Invariant 5. */
 bool
 cx_era_redis(const char *run_id, int64 clock_ms)
 {
@@ -312,7 +353,7 @@ void
 cx_era_removed(const char *run_id)
 {
 	memcpy(state->run_id, run_id, CX_RUN_ID_LENGTH);
-	if (!write_file(GetSystemIdentifier(), InvalidXLogRecPtr))
+	if (!write_file(GetSystemIdentifier(), NULL))
 		return;
 	state->removed = true;
 	pg_write_barrier();

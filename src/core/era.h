@@ -40,6 +40,13 @@ extern bool cx_era_begin(void);
 /* The same, before what older eras left has been removed. */
 extern cx_era cx_era_begun(void);
 
+/*
+ * Another server owned the keys in Redis, or may have: distrust them all; or begin a new generation
+ * besides, false if it can't be brought to disk.
+ */
+extern void cx_era_distrust(void);
+extern bool cx_era_renew(uint32 generation);
+
 #define CX_RUN_ID_LENGTH 40
 
 /*

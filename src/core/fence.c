@@ -12,16 +12,22 @@
  */
 #include "postgres.h"
 
+#include "base/printable.h"
 #include "core/era.h"
 #include "core/fence.h"
+#include "core/owner.h"
 #include "core/scan.h"
 
 #include "access/xlog.h"
 #include "utils/memutils.h"
 
 static void
-fail(const char *detail)
+fail(const char *said)
 {
+	char		detail[256];
+
+	strlcpy(detail, said, sizeof(detail));
+	cx_printable(detail);
 	ereport(ERROR,
 			(errcode(ERRCODE_CONNECTION_FAILURE),
 			 errmsg("could not keep readers of Redis from rows that this transaction has changed"),
@@ -32,7 +38,14 @@ fail(const char *detail)
 void
 cx_fence_start(cx_fence *fence)
 {
+	cx_owner	owner;
+
 	cx_era_use();
+	owner = cx_owner_await();
+	if (owner == CX_OWNER_OTHER || owner == CX_OWNER_UNDECIDED)
+		fail(psprintf("The keys in Redis belong to %s.", cx_owner_other()));
+	if (owner == CX_OWNER_UNKNOWN)
+		fail("It is not known yet whose the keys in Redis are.");
 	fence->origin.era = cx_era_begun();
 	fence->origin.era.timeline = GetWALInsertionTimeLine();
 	fence->origin.lsn = GetXLogInsertRecPtr();

@@ -9,7 +9,9 @@
  */
 #include "postgres.h"
 
+#include "base/printable.h"
 #include "base/settings.h"
+#include "core/owner.h"
 #include "core/removal.h"
 #include "core/scan.h"
 
@@ -26,12 +28,15 @@ cx_delivery_log(const char *what)
 {
 	static TimestampTz logged_at = 0;
 	TimestampTz now = GetCurrentTimestamp();
+	char		said[256];
 
 	if (logged_at != 0 && !TimestampDifferenceExceeds(logged_at, now, LOG_INTERVAL_MS))
 		return;
 	logged_at = now;
+	strlcpy(said, what, sizeof(said));
+	cx_printable(said);
 	ereport(LOG,
-			(errmsg("cache_ext cannot tell Redis what was committed: %s", what),
+			(errmsg("cache_ext cannot tell Redis what was committed: %s", said),
 			 errdetail("It is kept and tried again.  This is logged once a minute at most.")));
 }
 
@@ -44,14 +49,14 @@ cx_delivery_budget(void)
 }
 
 static bool
-remove_keys(const cx_redis_reply *keys, int count, bool only_own, const cx_entity_origin *origin)
+remove_keys(const cx_redis_reply *keys, int count, bool all, const cx_entity_origin *origin)
 {
 	cx_redis_command *commands = palloc(sizeof(cx_redis_command) * count);
 	cx_redis_reply *replies = palloc(sizeof(cx_redis_reply) * count);
 	cx_redis_budget left = cx_delivery_budget();
 
 	for (int i = 0; i < count; i++)
-		commands[i] = *cx_entity_remove(keys[i].data, keys[i].length, only_own, origin);
+		commands[i] = *cx_entity_remove(keys[i].data, keys[i].length, all, origin);
 	if (cx_entity_call(commands, count, replies, &left) != CX_REDIS_OK)
 		return false;
 	for (int i = 0; i < count; i++)
@@ -65,26 +70,28 @@ remove_keys(const cx_redis_reply *keys, int count, bool only_own, const cx_entit
 
 /* The next keys of the scan. */
 static bool
-remove_some(cx_scan *scan, bool only_own, const cx_entity_origin *origin)
+remove_some(cx_scan *scan, bool all, const cx_entity_origin *origin)
 {
 	cx_redis_budget left = cx_delivery_budget();
 
-	if (ShutdownRequestPending)
+	/* a look at Redis is due after each call, and this may take minutes */
+	if (ShutdownRequestPending || !cx_owner_renew(&left))
 		return false;
+	left = cx_delivery_budget();
 	if (!cx_scan_next(scan, &left))
 	{
 		cx_delivery_log(scan->problem);
 		return false;
 	}
 	for (size_t next = 0; next < scan->key_count; next += BATCH_KEYS)
-		if (!remove_keys(scan->keys + next, (int) Min(scan->key_count - next, BATCH_KEYS), only_own,
+		if (!remove_keys(scan->keys + next, (int) Min(scan->key_count - next, BATCH_KEYS), all,
 						 origin))
 			return false;
 	return true;
 }
 
 bool
-cx_removal_run(const char *pattern, size_t length, bool only_own, const cx_entity_origin *origin)
+cx_removal_run(const char *pattern, size_t length, bool all, const cx_entity_origin *origin)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "cache_ext removal",
 												  ALLOCSET_DEFAULT_SIZES);
@@ -96,7 +103,7 @@ cx_removal_run(const char *pattern, size_t length, bool only_own, const cx_entit
 	cx_scan_start(&scan, pattern, length);
 	while (done && !scan.complete)
 	{
-		done = remove_some(&scan, only_own, origin);
+		done = remove_some(&scan, all, origin);
 		MemoryContextReset(context);
 	}
 	MemoryContextSwitchTo(old);

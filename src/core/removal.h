@@ -10,10 +10,10 @@
 #include "core/entity.h"
 
 /*
- * Removes the keys that match and are older than the origin; only_own as in core/entity.h.  False: not
+ * Removes the keys that match and are older than the origin; all as in core/entity.h.  False: not
  * all of them.
  */
-extern bool cx_removal_run(const char *pattern, size_t length, bool only_own,
+extern bool cx_removal_run(const char *pattern, size_t length, bool all,
 						   const cx_entity_origin *origin);
 
 /* What one call of the worker may take. */

@@ -53,7 +53,7 @@ cx_fill_has_written(void)
 /*
  * Is the plan older than a definition that it was made from?  Messages tell of relations, functions, types
  * and operators; clocks of everything else that planning folds into constants, of which PostgreSQL sends
- * a plan no message (text search configurations, say).
+ * a plan no message (text search configurations, say), and of what names in bodies stand for.
  */
 static bool
 plan_is_old(const cx_execution *execution)
@@ -61,14 +61,11 @@ plan_is_old(const cx_execution *execution)
 	const PlannedStmt *plan = execution->plan;
 	const cx_wrap_options *options = cx_wrap_options_of(plan);
 
-	/* a name in the body of a function may stand for something else now */
-	if (cx_statement_reads_bodies(execution->statement) &&
-		cx_generation_names_moved(options->generation))
-		return true;
 	return cx_generation_moved(options->generation, plan->relationOids, NIL, plan->invalItems) ||
 		cx_generation_moved(options->generation, cx_statement_relations(execution->statement),
 							cx_statement_functions(execution->statement), NIL) ||
-		(cx_statement_folds(execution->statement) &&
+		((cx_statement_folds(execution->statement) ||
+		  cx_statement_reads_bodies(execution->statement)) &&
 		 cx_clock_check(&options->planned, execution->clocks.slots,
 						execution->clocks.definitions) != CX_CLOCK_VALID);
 }

@@ -6,9 +6,8 @@
  * itself is (eligible.c): tables become tags, settings go into the key, functions are reviewed in
  * turn.
  *
- * 1. Nothing of a body is run, and nothing of it planned.  Raw parsing and parse analysis run
- *    what the function's first call would run: input functions of constants and of type
- *    modifiers.
+ * 1. Nothing of a body is run, and nothing of it planned.  Parse analysis runs input functions of
+ *    literals, but none of somebody else's code (query/literals.h).
  * 2. It is read under the function's own settings and, if it is SECURITY DEFINER, as its owner:
  *    what names stand for, and which policies apply, depends on both.
  * 3. A body may have statements that a call never comes to: an error in one, or a lock, must not
@@ -26,6 +25,7 @@
 #include "query/analysis.h"
 #include "query/bodies.h"
 #include "query/guarded.h"
+#include "query/literals.h"
 
 #include "access/htup_details.h"
 #include "catalog/namespace.h"
@@ -181,7 +181,7 @@ analyse(RawStmt *raw, const char *source, SQLFunctionParseInfo *info)
 
 	state->p_sourcetext = source;
 	sql_fn_parser_setup(state, info);
-	query = transformTopLevelStmt(state, raw);
+	query = cx_literals_transform(state, raw);
 	free_parsestate(state);
 	return query;
 }

@@ -6,6 +6,11 @@
  * restores, so what is written is read back as the same value; an array that doesn't count from 1 is
  * its text.
  *
+ * No code of a user runs (query/type_code.h): types whose functions would call some are refused.
+ * Domains on the outside and as elements of arrays are not, but their constraints aren't checked when
+ * a value is read: it was in the table.  Of whoever can write to Redis that keeps nobody safe, as he
+ * can write any other value.
+ *
  * Memory: a value's functions keep what they keep in the context of its creation; all else is in the
  * current one.  No locks.
  */
@@ -13,6 +18,7 @@
 
 #include "base/msgpack_writer.h"
 #include "query/entity_value.h"
+#include "query/type_code.h"
 #include "query/utf8.h"
 
 #include "access/detoast.h"
@@ -52,7 +58,6 @@ typedef enum value_form
 
 struct cx_entity_value
 {
-	MemoryContext context;		/* that it is in */
 	Oid			type;			/* as declared */
 	Oid			base;			/* domains stripped */
 	int32		typmod;
@@ -61,9 +66,7 @@ struct cx_entity_value
 	FmgrInfo	output;			/* FORM_OUTPUT and FORM_ARRAY */
 	FmgrInfo	input;			/* of the base type, for whatever is not MessagePack's own */
 	Oid			input_parameter;
-
-	/* of a domain */
-	void	   *domain_checks;
+	bool		has_rows;		/* whether its functions are safe can change */
 
 	/* of an array */
 	struct cx_entity_value *element;
@@ -168,7 +171,6 @@ cx_entity_value_create(Oid type, int32 typmod, bool *uses_settings, const char *
 	Oid			input;
 	Oid			element;
 
-	value->context = CurrentMemoryContext;
 	value->type = type;
 	value->typmod = typmod;
 	value->base = getBaseTypeAndTypmod(type, &value->typmod);
@@ -187,6 +189,11 @@ cx_entity_value_create(Oid type, int32 typmod, bool *uses_settings, const char *
 	element = get_element_type(value->base);
 	if (!OidIsValid(element))
 	{
+		if (!cx_type_code_is_safe(value->base, &value->has_rows))
+		{
+			*reason = "its type runs a user's function or constraint when it is read";
+			return NULL;
+		}
 		*uses_settings |= follows_settings(value->base);
 		return value;
 	}
@@ -195,7 +202,23 @@ cx_entity_value_create(Oid type, int32 typmod, bool *uses_settings, const char *
 	get_typlenbyvalalign(element, &value->element_length, &value->element_by_value,
 						 &value->element_align);
 	value->element = cx_entity_value_create(element, value->typmod, uses_settings, reason);
-	return value->element == NULL ? NULL : value;
+	if (value->element == NULL)
+		return NULL;
+	/* as text its elements are read as what a domain is over: read_array_text() */
+	value->input_parameter = value->element->base;
+	value->has_rows = value->element->has_rows;
+	return value;
+}
+
+/* May the functions be called now?  A composite type may have got other attributes. */
+static inline bool
+is_still_safe(const cx_entity_value *value)
+{
+	bool		has_rows;
+
+	return !value->has_rows ||
+		cx_type_code_is_safe(value->form == FORM_ARRAY ? value->element->base : value->base,
+							 &has_rows);
 }
 
 /*
@@ -283,8 +306,11 @@ write_time(writing *w, cx_entity_value *value, Datum datum)
 static bool
 write_output(writing *w, cx_entity_value *value, Datum datum)
 {
-	char	   *text = OutputFunctionCall(&value->output, datum);
+	char	   *text;
 
+	if (!is_still_safe(value))
+		return false;
+	text = OutputFunctionCall(&value->output, datum);
 	return write_text(w, text, strlen(text));
 }
 
@@ -446,7 +472,7 @@ read_by_input(cx_msgpack_reader *r, cx_entity_value *value, int32 typmod, Datum 
 	char	   *text;
 	size_t		length;
 
-	if (!read_text(r, &text, &length))
+	if (!read_text(r, &text, &length) || !is_still_safe(value))
 		return false;
 	*datum = InputFunctionCall(&value->input, text, value->input_parameter, typmod);
 	return true;
@@ -523,6 +549,17 @@ read_dimension(cx_msgpack_reader *r, cx_entity_value *value, int depth, int *dim
 	return true;
 }
 
+/* array_in would have domain_in called for elements of a domain: it gets what that is over. */
+static bool
+read_array_text(cx_msgpack_reader *r, cx_entity_value *value, Datum *datum)
+{
+	if (value->element->form == FORM_ARRAY ||	/* its elements may be of a domain again */
+		!read_by_input(r, value, value->element->typmod, datum))
+		return false;
+	DatumGetArrayTypeP(*datum)->elemtype = value->element->type;
+	return true;
+}
+
 static bool
 read_array(cx_msgpack_reader *r, cx_entity_value *value, Datum *datum)
 {
@@ -534,7 +571,7 @@ read_array(cx_msgpack_reader *r, cx_entity_value *value, Datum *datum)
 	uint32		count;
 
 	if (!cx_msgpack_read_array(r, &count))
-		return read_by_input(r, value, value->typmod, datum);
+		return read_array_text(r, value, datum);
 	if (count == 0)
 	{
 		*datum = PointerGetDatum(construct_empty_array(value->element->type));
@@ -549,8 +586,8 @@ read_array(cx_msgpack_reader *r, cx_entity_value *value, Datum *datum)
 	return true;
 }
 
-static bool
-read_base_value(cx_msgpack_reader *r, cx_entity_value *value, Datum *datum)
+bool
+cx_entity_value_read(cx_entity_value *value, cx_msgpack_reader *r, Datum *datum)
 {
 	const char *data;
 	char	   *text;
@@ -620,14 +657,4 @@ read_base_value(cx_msgpack_reader *r, cx_entity_value *value, Datum *datum)
 			return read_array(r, value, datum);
 	}
 	return false;
-}
-
-bool
-cx_entity_value_read(cx_entity_value *value, cx_msgpack_reader *r, Datum *datum)
-{
-	if (!read_base_value(r, value, datum))
-		return false;
-	if (value->type != value->base)
-		domain_check(*datum, false, value->type, &value->domain_checks, value->context);
-	return true;
 }

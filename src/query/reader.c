@@ -15,6 +15,7 @@
 #include "postgres.h"
 
 #include "query/bodies.h"
+#include "query/literals.h"
 #include "query/reader.h"
 
 #include "catalog/pg_type.h"
@@ -153,7 +154,7 @@ cx_reader_review_query(cx_reader *this, PLpgSQL_expr *expression, List **columns
 	state = make_parsestate(NULL);
 	state->p_sourcetext = copy.query;
 	parser_setup(state, &copy);
-	query = transformTopLevelStmt(state, linitial_node(RawStmt, raw));
+	query = cx_literals_transform(state, linitial_node(RawStmt, raw));
 	free_parsestate(state);
 	if (columns != NULL)
 		*columns = copyObject(query->targetList);

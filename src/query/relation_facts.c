@@ -7,19 +7,20 @@
 #include "postgres.h"
 
 #include "query/relation_facts.h"
+#include "query/type_code.h"
 
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "catalog/catalog.h"
-#include "catalog/namespace.h"
+#include "catalog/dependency.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_extension.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
-#include "commands/extension.h"
 #include "commands/trigger.h"
 #include "utils/builtins.h"
 #include "utils/catcache.h"
@@ -45,38 +46,78 @@ static uint64 generation = 0;
 static Oid	schema = InvalidOid;
 static Oid	statement_function = InvalidOid;
 static Oid	row_function = InvalidOid;
+static Oid	entity_function = InvalidOid;
 
 /*
  * Our trigger functions
+ *
+ * Found in the schema that the extension is in by its catalog row, whatever that is called now, and only
+ * if they belong to the extension: the owner of a database may rename a schema and make another of its
+ * name, and whoever may create in ours may put functions there.
  */
 
-static Oid
-trigger_function(Oid namespace, const char *name)
+/* False where the extension is not installed. */
+static bool
+find_extension(Oid *extension, Oid *namespace)
 {
-	if (!OidIsValid(namespace))
+	Relation	extensions = table_open(ExtensionRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		found;
+
+	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ,
+				CStringGetDatum("cache_ext"));
+	scan = systable_beginscan(extensions, ExtensionNameIndexId, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	found = HeapTupleIsValid(tuple);
+	if (found)
+	{
+		*extension = ((Form_pg_extension) GETSTRUCT(tuple))->oid;
+		*namespace = ((Form_pg_extension) GETSTRUCT(tuple))->extnamespace;
+	}
+	systable_endscan(scan);
+	table_close(extensions, AccessShareLock);
+	return found;
+}
+
+static Oid
+trigger_function(Oid extension, Oid namespace, const char *name)
+{
+	Oid			function;
+
+	function = GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum(name),
+							   PointerGetDatum(buildoidvector(NULL, 0)),
+							   ObjectIdGetDatum(namespace));
+	if (!OidIsValid(function) ||
+		getExtensionOfObject(ProcedureRelationId, function) != extension)
 		return InvalidOid;
-	return GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum(name),
-						   PointerGetDatum(buildoidvector(NULL, 0)), ObjectIdGetDatum(namespace));
+	return function;
 }
 
 static void
 learn_functions(void)
 {
 	uint64		changes = function_changes;
+	Oid			extension;
 	Oid			namespace = InvalidOid;
-	Oid			statement;
-	Oid			row;
+	Oid			statement = InvalidOid;
+	Oid			row = InvalidOid;
+	Oid			entity = InvalidOid;
 
-	if (OidIsValid(get_extension_oid("cache_ext", true)))
-		namespace = get_namespace_oid("cache_ext", true);
-	statement = trigger_function(namespace, "track_statement");
-	row = trigger_function(namespace, "track_row");
+	if (find_extension(&extension, &namespace))
+	{
+		statement = trigger_function(extension, namespace, "track_statement");
+		row = trigger_function(extension, namespace, "track_row");
+		entity = trigger_function(extension, namespace, "entity_row");
+	}
 
 	if (statement != statement_function || row != row_function)
 		generation++;
 	schema = namespace;
 	statement_function = statement;
 	row_function = row;
+	entity_function = entity;
 	functions_known_at = changes;
 }
 
@@ -109,6 +150,13 @@ cx_tracked_schema(void)
 	return schema;
 }
 
+Oid
+cx_tracked_entity_function(void)
+{
+	(void) cx_relation_facts_generation();
+	return entity_function;
+}
+
 static void
 function_changed(Datum arg, int cacheid, uint32 hashvalue)
 {
@@ -130,6 +178,7 @@ bool
 cx_tracked_hashable(Oid type)
 {
 	char		typtype = get_typtype(type);
+	Oid			hash;
 
 	/*
 	 * Whether a container can be hashed depends on what it contains and can change under ALTER TYPE,
@@ -137,7 +186,10 @@ cx_tracked_hashable(Oid type)
 	 */
 	if ((typtype != TYPTYPE_BASE && typtype != TYPTYPE_ENUM) || type_is_array(type))
 		return false;
-	return OidIsValid(lookup_type_cache(type, TYPECACHE_HASH_PROC)->hash_proc);
+
+	/* writers run it in the trigger and readers for a tag, with their own rights */
+	hash = lookup_type_cache(type, TYPECACHE_HASH_PROC)->hash_proc;
+	return OidIsValid(hash) && cx_type_code_trusts(hash);
 }
 
 /* Does this trigger fire on every such event, in every session, unconditionally? */

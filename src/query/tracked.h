@@ -87,9 +87,15 @@ extern bool cx_tracked_subscribed(Oid relation);
 /* May a column of this type (domains stripped) be a key column? */
 extern bool cx_tracked_hashable(Oid type);
 
-/* The function OIDs of our trigger functions, InvalidOid when the extension is not installed. */
+/*
+ * The OIDs of our trigger functions, which are members of the extension, whatever else has their
+ * names.  InvalidOid when it is not installed.
+ */
 extern Oid	cx_tracked_statement_function(void);
 extern Oid	cx_tracked_row_function(void);
+extern Oid	cx_tracked_entity_function(void);
+
+/* The schema of the extension, whatever it is called; InvalidOid when it is not installed. */
 extern Oid	cx_tracked_schema(void);
 
 /* The hash that tags use for a value (not NULL) of a key column. */

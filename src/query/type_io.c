@@ -11,9 +11,9 @@
  * 2. No type modifier is passed to receive and input functions: the value has been through it, and
  *	  a second time must not change it.
  * 3. What a type's functions give back need not be what they were given: extensions may leave
- *	  something out, xml rewrites its declaration, receiving a domain inside an array fails if the
- *	  value is older than a NOT VALID constraint.  So only combinations of PostgreSQL's own types
- *	  count as exact, without domains, and for the others the caller compares.
+ *	  something out, xml rewrites its declaration.  So only combinations of PostgreSQL's own types
+ *	  count as exact, and for the others the caller compares.
+ * 4. A function that an ordinary user may have written never runs (query/type_code.h).
  *
  * Exact means what a query can see.  What PostgreSQL itself doesn't keep may change: what a dropped
  * column of a row held, whether a value in a row is compressed, in which order a tsquery stores its
@@ -23,6 +23,7 @@
  */
 #include "postgres.h"
 
+#include "query/type_code.h"
 #include "query/type_io.h"
 
 #include "access/htup_details.h"
@@ -42,6 +43,9 @@ typedef struct type_review
 	bool		binary;			/* every part has send and receive functions */
 	bool		exact;			/* every part is known to come back as it was */
 } type_review;
+
+static const char *const runs_users_code =
+"a result column's type runs a user's function or constraint when it is read";
 
 static const char *review_type(Oid type, type_review *review);
 
@@ -208,12 +212,11 @@ review_type(Oid type, type_review *review)
 		case TYPTYPE_COMPOSITE:
 			return review_attributes(type, review);
 		case TYPTYPE_DOMAIN:
-			review->exact = false;
-			return review_type(getBaseType(type), review);
+			return runs_users_code;
 		case TYPTYPE_ENUM:
 			return NULL;
 		case TYPTYPE_RANGE:
-			/* a canonical function of the user's may do anything */
+			/* a canonical function of an extension may do anything */
 			if (type >= FirstNormalObjectId)
 				review->exact = false;
 			return review_type(get_range_subtype(type), review);
@@ -228,6 +231,7 @@ bool
 cx_type_io_lookup(Oid type, cx_type_io *io, const char **refused)
 {
 	type_review review = {.binary = true, .exact = true};
+	bool		has_rows = false;	/* locked until the transaction ends: the codec goes before */
 	Oid			output;
 	Oid			input;
 
@@ -240,6 +244,8 @@ cx_type_io_lookup(Oid type, cx_type_io *io, const char **refused)
 		return true;
 
 	*refused = review_type(type, &review);
+	if (*refused == NULL && !cx_type_code_is_safe(type, &has_rows))
+		*refused = runs_users_code;
 	if (*refused != NULL)
 		return false;
 

@@ -45,8 +45,8 @@ typedef struct cx_type_io
 
 /*
  * Looks a type up; what the functions keep goes to CurrentMemoryContext.  Domains count as what
- * they are over.  Where values of the type can't be read back it returns false and sets *refused to
- * a constant text for users.
+ * they are over.  Where values of the type can't be read back, or not without a user's code, it
+ * returns false and sets *refused to a constant text for users.
  */
 extern bool cx_type_io_lookup(Oid type, cx_type_io *io, const char **refused);
 

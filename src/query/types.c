@@ -17,7 +17,11 @@
 
 #include "query/analysis.h"
 
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
 #include "access/transam.h"
+#include "catalog/pg_constraint.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
@@ -26,6 +30,8 @@
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
 #include "utils/typcache.h"
 
 /* What a reviewer does with each part of a type. */
@@ -454,28 +460,67 @@ cx_types_review_input(cx_analysis *analysis, Oid type)
 	return review_input(analysis, type);
 }
 
+/* What a domain is over: another domain, or its base type. */
+static Oid
+domain_base(Oid type)
+{
+	HeapTuple	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
+	Oid			base;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for type %u", type);
+	base = ((Form_pg_type) GETSTRUCT(tuple))->typbasetype;
+	ReleaseSysCache(tuple);
+	return base;
+}
+
 /*
- * The constraints of a domain and of the domains below it.  Their expressions come planned, which
- * is how the executor will run them.
+ * The CHECK constraints of a domain and of the domains below it, as they are stored.  The type cache has
+ * them planned, and planning them computes IMMUTABLE calls of constants: code of the domain's owner, which
+ * a statement that only casts text to an array of the domain runs for its first row, if it has one.
  */
+static List *
+list_constraints(Oid type)
+{
+	Relation	constraints = table_open(ConstraintRelationId, AccessShareLock);
+	List	   *expressions = NIL;
+
+	for (; get_typtype(type) == TYPTYPE_DOMAIN; type = domain_base(type))
+	{
+		ScanKeyData key;
+		SysScanDesc scan;
+		HeapTuple	tuple;
+
+		ScanKeyInit(&key, Anum_pg_constraint_contypid, BTEqualStrategyNumber, F_OIDEQ,
+					ObjectIdGetDatum(type));
+		scan = systable_beginscan(constraints, ConstraintTypidIndexId, true, NULL, 1, &key);
+		while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		{
+			bool		isnull;
+			Datum		stored = heap_getattr(tuple, Anum_pg_constraint_conbin,
+											  RelationGetDescr(constraints), &isnull);
+
+			if (((Form_pg_constraint) GETSTRUCT(tuple))->contype == CONSTRAINT_CHECK && !isnull)
+				expressions = lappend(expressions, stringToNode(TextDatumGetCString(stored)));
+		}
+		systable_endscan(scan);
+	}
+	table_close(constraints, AccessShareLock);
+	return expressions;
+}
+
 bool
 cx_types_review_domain(cx_analysis *analysis, Oid type)
 {
-	DomainConstraintRef *constraints;
 	ListCell   *cell;
 
 	if (list_member_oid(analysis->domains, type))
 		return true;
 	analysis->domains = lappend_oid(analysis->domains, type);
 
-	constraints = palloc(sizeof(DomainConstraintRef));
-	InitDomainConstraintRef(type, constraints, CurrentMemoryContext, false);
-	foreach(cell, constraints->constraints)
+	foreach(cell, list_constraints(type))
 	{
-		DomainConstraintState *constraint = (DomainConstraintState *) lfirst(cell);
-
-		if (constraint->check_expr != NULL &&
-			!cx_eligible_expression(analysis, (Node *) constraint->check_expr))
+		if (!cx_eligible_expression(analysis, (Node *) lfirst(cell)))
 			return false;
 	}
 	return true;

@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "base/printable.h"
 #include "redis/trouble.h"
 
 bool
@@ -18,9 +19,6 @@ cx_trouble_set(cx_trouble *trouble, cx_trouble_kind kind, const char *format, ..
 	vsnprintf(trouble->text, sizeof(trouble->text), format, args);
 	va_end(args);
 
-	/* parts come from whoever answers in Redis's place: keep the log readable, in any encoding */
-	for (char *c = trouble->text; *c != '\0'; c++)
-		if (*c < ' ' || *c > '~')
-			*c = '?';
+	cx_printable(trouble->text);
 	return false;
 }

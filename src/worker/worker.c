@@ -109,6 +109,8 @@ cx_worker_main(Datum argument)
 		CHECK_FOR_INTERRUPTS();
 	}
 
+	cx_delivery_end();
+
 	/* with 0 PostgreSQL would not start it again after pg_terminate_backend() */
 	proc_exit(1);
 }

@@ -198,7 +198,7 @@ entity_set(PG_FUNCTION_ARGS)
 PG_FUNCTION_INFO_V1(entity_remove);
 
 /*
- * entity_remove(key, only_own boolean, timeline integer, generation bigint, lsn pg_lsn,
+ * entity_remove(key, all boolean, timeline integer, generation bigint, lsn pg_lsn,
  *		sequence bigint) returns bigint
  */
 Datum

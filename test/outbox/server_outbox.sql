@@ -13,7 +13,7 @@ CREATE FUNCTION entity_take_back(key text, lsn pg_lsn) RETURNS void AS :'module'
 CREATE FUNCTION entity_set(key text, value bytea, timeline integer, generation bigint, lsn pg_lsn,
 	sequence bigint, not_after bigint, ttl_ms bigint DEFAULT 0) RETURNS bigint
 	AS :'module' LANGUAGE C;
-CREATE FUNCTION entity_remove(key text, only_own boolean, timeline integer, generation bigint,
+CREATE FUNCTION entity_remove(key text, "all" boolean, timeline integer, generation bigint,
 	lsn pg_lsn, sequence bigint) RETURNS bigint AS :'module' LANGUAGE C;
 CREATE FUNCTION redis_clock() RETURNS bigint AS :'module' LANGUAGE C;
 

@@ -108,6 +108,19 @@ use IO::Select;
 use IO::Socket::UNIX;
 use POSIX qw(_exit);
 
+# What the background worker asks, once a second, is answered here and not counted: that the server is
+# the owner of its keys, and that there are none.
+sub _answer_worker
+{
+	my (@command) = @_;
+	return '' . Resp::encode("run_id:" . 'f' x 40) =~ s/^\*1\r\n//r if $command[0] eq 'INFO';
+	return Resp::encode(1700000000, 0) if $command[0] eq 'TIME';
+	return "*3\r\n\$4\r\nkept\r\n:$command[6]\r\n\$0\r\n\r\n"
+	  if $command[0] eq 'EVALSHA' && $command[3] =~ /:owner$/;
+	return "*2\r\n\$1\r\n0\r\n*0\r\n" if $command[0] eq 'SCAN' && $command[3] =~ /:\*:row:\*$/;
+	return undef;
+}
+
 # The sub gets a command's words and returns the bytes to send, '' to send none, or undef to close the
 # connection.
 sub new
@@ -144,6 +157,13 @@ sub new
 			while ($open && $client->{buffer} ne '')
 			{
 				my $command = $client->read_value // last;
+				my $for_worker = _answer_worker(@$command);
+				if (defined $for_worker)
+				{
+					print $log "worker\n" unless $client->{is_worker}++;
+					syswrite($socket, $for_worker);
+					next;
+				}
 				print $log "command @$command\n";
 				my $reply = $answer->(@$command);
 				$open = defined $reply;
@@ -167,7 +187,7 @@ sub _events
 	return grep { /^$kind/ } <$log>;
 }
 
-sub connections { return scalar $_[0]->_events('connection'); }
+sub connections { return $_[0]->_events('connection') - $_[0]->_events('worker'); }
 sub commands { return scalar $_[0]->_events('command ' . ($_[1] // '')); }
 
 sub stop

@@ -41,13 +41,16 @@ sub keys_in
 	return $server->cli('-n', $database // 0, 'DBSIZE');
 }
 
+# What SHOW tells of an URL.
+sub shown { return $_[0] =~ s{^(\w+://[^:/?]*:)[^/?]*@}{$1***@}r; }
+
 # Works with an URL: what is stored is in that server's database, and hits.
 sub works
 {
 	my ($name, $url, $server, $database) = @_;
 	$server->flush;
 	settings("cache_ext.redis_url = '$url'");
-	sees('cache_ext.redis_url', $url);
+	sees('cache_ext.redis_url', shown($url));
 	wait_until("$name works", sub { cached($s, $query); return outcome($s, $query) eq 'hit' });
 	hits($s, $query, $name);
 	is(keys_in($server, $database), 1, "$name: the entry is there");
@@ -61,7 +64,7 @@ sub fails
 {
 	my ($name, $url) = @_;
 	settings("cache_ext.redis_url = '$url'");
-	sees('cache_ext.redis_url', $url);
+	sees('cache_ext.redis_url', shown($url));
 	$s->ok('UPDATE t SET value = value + 1');
 	not_hit($s, $query, $name) for 1 .. 5;
 	my $errors = counter($s, 'redis_errors');
@@ -95,6 +98,19 @@ my $log = slurp_file($node->logfile);
 unlike(($log =~ s/.*LOG:  statement:.*\n//gr), qr/cannot use Redis.*secret/,
 	'the log does not tell a password');
 
+# Nor does any view or function tell it to a role that monitors; a superuser sees it in the file.
+settings("cache_ext.redis_url = 'redis://default:secret%20word\@127.0.0.1:$other_port/0'");
+sees('cache_ext.redis_url', "redis://default:***\@127.0.0.1:$other_port/0");
+$s->ok('CREATE ROLE watcher LOGIN; GRANT pg_monitor TO watcher; SET ROLE watcher');
+for my $sql ('SHOW cache_ext.redis_url', "SELECT current_setting('cache_ext.redis_url')")
+{
+	is($s->query($sql), "redis://default:***\@127.0.0.1:$other_port/0", "pg_monitor: $sql");
+}
+is($s->query("SELECT count(*) FROM pg_settings WHERE setting ~ 'secret' OR reset_val ~ 'secret' OR boot_val ~ 'secret'"),
+	'0', 'pg_monitor: pg_settings');
+unlike($s->query('SHOW ALL'), qr/secret/, 'pg_monitor: SHOW ALL');
+$s->ok('RESET ROLE');
+
 # A name that stands for nothing is the worker's trouble alone.
 settings("cache_ext.redis_url = 'redis://no-such-host.invalid:$port'");
 sees('cache_ext.redis_url', "redis://no-such-host.invalid:$port");
@@ -108,11 +124,11 @@ $redis->cli('ACL', 'SETUSER', 'least', 'on', '>pw', '~cache_ext:*',
 $redis->cli('ACL', 'SETUSER', 'reader', 'on', '>pw', '~*', '+get', '+ping');
 works('a user with no more rights than needed', "redis://least:pw\@127.0.0.1:$port", $redis);
 settings("cache_ext.redis_url = 'redis://elsewhere:pw\@127.0.0.1:$port'");
-sees('cache_ext.redis_url', "redis://elsewhere:pw\@127.0.0.1:$port");
+sees('cache_ext.redis_url', "redis://elsewhere:***\@127.0.0.1:$port");
 not_hit($s, $query, 'a user with rights to other keys') for 1 .. 3;
 works('before', "unix://" . $redis->socket, $redis);
 settings("cache_ext.redis_url = 'redis://reader:pw\@127.0.0.1:$port'");
-sees('cache_ext.redis_url', "redis://reader:pw\@127.0.0.1:$port");
+sees('cache_ext.redis_url', "redis://reader:***\@127.0.0.1:$port");
 wait_until('a hit', sub { outcome($s, $query) eq 'hit' });
 $s->ok('UPDATE t SET value = value + 1');
 misses($s, $query, 'a user who may only read') for 1 .. 3;

@@ -205,10 +205,12 @@ sub test_types
 		# aclitem has no binary form: the error is the same, and the entry is there for the text
 		$sql =~ s/, \S+::text$// if $type eq 'aclitem';
 		$tier->clear if $rendering;
-		my $plain = same("$type, simple", simple($sql), @new);
+		# a domain inside something is for shared memory only
+		my @never = $type eq 'positive[]' && !$rendering ? ('neither') x 3 : ();
+		my $plain = same("$type, simple", simple($sql), @never ? @never : @new);
 		cmp_ok(scalar grep({ /^D/ } @$plain), '>=', @{ $types[$t] } - 1, "$type: rows came");
-		same("$type, extended text", extended($sql), @there);
-		same("$type, binary", extended($sql, 1), @there);
+		same("$type, extended text", extended($sql), @never ? @never : @there);
+		same("$type, binary", extended($sql, 1), @never ? @never : @there);
 		next unless $rendering;
 		same("$type, text and binary", extended($sql, 0, 1), @there);
 		same("$type, binary and text", extended($sql, 1, 0), @there);

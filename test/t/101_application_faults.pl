@@ -196,7 +196,8 @@ sub use_redis_without_answer
 	my ($url) = @_;
 	$node->append_conf('postgresql.conf', "cache_ext.redis_url = '$url'");
 	$s->ok('SELECT pg_reload_conf()');
-	wait_until('the new setting', sub { $s->ok('SHOW cache_ext.redis_url') eq $url });
+	my $shown = $url =~ s{(://[^:/]*:)[^/]*@}{$1***@}r;
+	wait_until('the new setting', sub { $s->ok('SHOW cache_ext.redis_url') eq $shown });
 	return;
 }
 

@@ -1,9 +1,10 @@
-# Delivery and failover: a standby that is promoted tells Redis anew, and what the old primary told last,
-# which the standby doesn't have, is removed.
+# Delivery and failover: a standby that is promoted tells Redis anew once the old primary is gone, and what
+# that told last, which the standby doesn't have, is removed.
 use strict;
 use warnings;
 
 use CacheTest;
+use Crash;
 use Outbox;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -45,8 +46,10 @@ $standby->append_conf('postgresql.conf', "primary_conninfo = ''");
 $standby->start;
 is(seen($redis, 1), 101, 'a standby removes nothing');
 $standby->promote;
+is(seen($redis, 1), 101, 'nor does a promoted one while the primary is alive');
+kill_server($primary);
 settled($standby);
-is(seen($redis, 1) // '', '', 'a promoted one does');
+is(seen($redis, 1) // '', '', 'then it does');
 is(seen($redis, 4) // '', '', 'with the deleted row');
 right($standby, $redis, 'after the promotion');
 $standby->safe_psql('postgres', 'UPDATE t SET v = v + 10');
@@ -54,11 +57,12 @@ settled($standby);
 is(right($standby, $redis, 'the new primary'), 5, 'tells Redis');
 is(version($redis, 1)->[1], 2, 'of a new timeline');
 
-# The old primary doesn't know yet.
+# The old primary comes back, and doesn't know.
 my $generation = version($redis, 1)->[2];
+$primary->start;
 $primary->safe_psql('postgres', 'UPDATE t SET v = v + 1000');
-settled($primary);
-is(right($standby, $redis, 'what the old primary tells'), 5, 'comes too late');
+wait_until('it is refused', sub { $primary->safe_psql('postgres', 'SELECT worker FROM cache_ext.delivery') eq 'another server owns the keys' });
+is(right($standby, $redis, 'what the old primary has to tell'), 5, 'is not told');
 
 # A restart of the new one, clean and not.
 $standby->restart;
