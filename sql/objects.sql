@@ -199,6 +199,32 @@ ALTER ROLE regress_objects_me RENAME TO regress_objects_you; SELECT effect();
 SET ROLE regress_objects_you;
 SELECT v FROM cache_ext.query('SELECT max(current_user::text || n) FROM objects.t') AS q(v text);
 RESET ROLE;
+-- nor may a result that is allowed to be a little old have an older name
+SET ROLE regress_objects_you;
+SET cache_ext.max_staleness = '1h';
+SELECT v FROM cache_ext.query('SELECT max(current_user::text || n) FROM objects.t') AS q(v text);
+RESET ROLE;
+UPDATE t SET n = n + 1 WHERE n = 9;
+SET ROLE regress_objects_you;
+SELECT v FROM cache_ext.query('SELECT max(current_user::text || n) FROM objects.t') AS q(v text);
+RESET ROLE;
+ALTER ROLE regress_objects_you RENAME TO regress_objects_them;
+SET ROLE regress_objects_them;
+SELECT v FROM cache_ext.query('SELECT max(current_user::text || n) FROM objects.t') AS q(v text);
+RESET ROLE;
+RESET cache_ext.max_staleness;
+-- a transaction's own changes
+SELECT fill();
+BEGIN;
+ALTER TYPE mood RENAME VALUE 'bad' TO 'worse';
+SELECT v FROM cache_ext.query('SELECT max(m)::text FROM moods') AS q(v text);
+ROLLBACK;
+BEGIN;
+ALTER ROLE regress_objects_them RENAME TO regress_objects_you;
+SET LOCAL ROLE regress_objects_you;
+SELECT v FROM cache_ext.query('SELECT max(current_user::text || n) FROM objects.t') AS q(v text);
+COMMIT;
+SELECT effect();
 -- databases
 CREATE DATABASE regress_objects_database; SELECT effect();
 ALTER DATABASE regress_objects_database CONNECTION LIMIT 3; SELECT effect();
