@@ -107,8 +107,10 @@ REINDEX SCHEMA failing;
 SELECT valid FROM cache_ext.explain('SELECT count(*) FROM failing.first WHERE shown(n) = 9');
 SELECT found();
 SET ROLE regress_cache_ext_owner;
+\set VERBOSITY sqlstate
 REINDEX TABLE t;
 REINDEX INDEX t_shown;
+\set VERBOSITY default
 REINDEX TABLE no_such_table;
 REINDEX SCHEMA no_such_schema;
 RESET ROLE;

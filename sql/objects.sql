@@ -294,6 +294,7 @@ CREATE ROLE regress_objects_a;
 CREATE ROLE regress_objects_b;
 SET ROLE regress_objects_a;
 SET cache_ext.max_dirty_keys = 0;
+\set VERBOSITY sqlstate
 SET cache_ext.max_entry_size = '1GB';
 \set VERBOSITY default
 SET cache_ext.max_entry_size = '9MB';

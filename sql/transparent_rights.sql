@@ -110,8 +110,6 @@ EXECUTE unused(1);
 :ask
 \set q 'SELECT CASE WHEN true THEN name ELSE (SELECT v FROM hidden) END FROM city WHERE id < 3 ORDER BY id'
 :ask
-\set q 'SELECT c.name FROM city c LEFT JOIN (SELECT DISTINCT id FROM hidden) h ON h.id = c.id WHERE c.id < 3 ORDER BY c.id'
-:ask
 -- a right that is taken away between two executions is missing at once
 \set q 'SELECT name FROM city WHERE id < 3 ORDER BY id'
 :ask

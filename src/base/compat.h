@@ -167,14 +167,16 @@ cx_may_execute(Oid function, Oid role)
 }
 
 /*
- * Makes the last query of a SQL function return what the function does: adds casts.  18 asks for the kind of
- * function, and has no list of columns to give back.
+ * Makes the last query of a SQL function return what the function does: adds casts.  17 asks for the kind of
+ * function, 18 has no list of columns to give back.
  */
 static inline void
 cx_coerce_function_result(List *query_lists, Oid type, TupleDesc desc)
 {
 #if PG_VERSION_NUM >= 180000
 	(void) check_sql_fn_retval(query_lists, type, desc, PROKIND_FUNCTION, false);
+#elif PG_VERSION_NUM >= 170000
+	(void) check_sql_fn_retval(query_lists, type, desc, PROKIND_FUNCTION, false, NULL);
 #else
 	(void) check_sql_fn_retval(query_lists, type, desc, false, NULL);
 #endif
@@ -237,10 +239,8 @@ cx_text_setting(const char *name)
 #endif
 }
 
-/* No header of 15 has it. */
-#if PG_VERSION_NUM < 160000
+/* No header of these versions has it. */
 extern PGDLLIMPORT bool ignore_checksum_failure;
-#endif
 
 /* All settings; 16 copies their list to the current memory context. */
 static inline struct config_generic **

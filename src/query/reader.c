@@ -34,8 +34,7 @@
 /* Functions of the PL/pgSQL library. */
 static PLpgSQL_function *(*compile) (FunctionCallInfo call, bool for_validator) = NULL;
 static void (*parser_setup) (ParseState *state, PLpgSQL_expr *expression) = NULL;
-static void (*get_type) (PLpgSQL_execstate *state, PLpgSQL_datum *datum, Oid *type, int32 *typmod,
-						 Oid *collation) = NULL;
+static Oid	(*get_type) (PLpgSQL_execstate *state, PLpgSQL_datum *datum) = NULL;
 
 static void
 load_library(void)
@@ -46,7 +45,16 @@ load_library(void)
 		return;
 	compile = load_external_function(library, "plpgsql_compile", true, NULL);
 	parser_setup = load_external_function(library, "plpgsql_parser_setup", true, NULL);
-	get_type = load_external_function(library, "plpgsql_exec_get_datum_type_info", true, NULL);
+	get_type = load_external_function(library, "plpgsql_exec_get_datum_type", true, NULL);
+}
+
+/* A field of a record comes without its modifier: which function converts to it doesn't depend on that. */
+static void
+find_type(cx_reader *this, PLpgSQL_datum *datum, Oid *type, int32 *typmod)
+{
+	*type = get_type(&this->state, datum);
+	*typmod = datum->dtype == PLPGSQL_DTYPE_VAR || datum->dtype == PLPGSQL_DTYPE_PROMISE ?
+		((PLpgSQL_var *) datum)->datatype->atttypmod : -1;
 }
 
 bool
@@ -115,15 +123,13 @@ cx_reader_review_cast(cx_reader *this, Oid from, int32 from_typmod, Oid to, int3
 bool
 cx_reader_review_cast_to(cx_reader *this, Oid from, int32 from_typmod, int variable)
 {
+	PLpgSQL_datum *datum = this->state.datums[variable];
 	Oid			type;
 	int32		typmod;
-	Oid			collation;
-
-	PLpgSQL_datum *datum = this->state.datums[variable];
 
 	if (datum->dtype == PLPGSQL_DTYPE_REC && ((PLpgSQL_rec *) datum)->rectypeid == RECORDOID)
 		return cx_reader_refuse(this, "it assigns a row to a record");
-	get_type(&this->state, datum, &type, &typmod, &collation);
+	find_type(this, datum, &type, &typmod);
 	return cx_reader_review_cast(this, from, from_typmod, type, typmod);
 }
 
@@ -373,10 +379,8 @@ cx_reader_begin(cx_reader *this)
 void
 cx_reader_variable_type(cx_reader *this, int variable, Oid *type, int32 *typmod)
 {
-	Oid			collation;
-
 	this->literal = NULL;
-	get_type(&this->state, this->state.datums[variable], type, typmod, &collation);
+	find_type(this, this->state.datums[variable], type, typmod);
 }
 
 void
