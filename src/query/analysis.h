@@ -64,6 +64,9 @@ extern bool cx_relations_add(cx_analysis *analysis, const RangeTblEntry *rte);
 extern bool cx_relations_add_read(cx_analysis *analysis, Oid function, Oid relation);
 extern void cx_relations_add_any_row(cx_analysis *analysis, Oid relation);
 extern bool cx_relations_add_row_types(cx_analysis *analysis, Oid type);
+
+/* relations.c: the columns of a composite type, copied; NULL, with a reason, if it is being altered. */
+extern TupleDesc cx_relations_row_type(cx_analysis *analysis, Oid type);
 extern bool cx_relations_copy(Oid relation, cx_tracked *copy);
 
 /*

@@ -16,6 +16,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/regproc.h"
@@ -232,6 +233,26 @@ cx_relations_add_read(cx_analysis *analysis, Oid function, Oid relation)
 }
 
 /*
+ * The type cache locks a composite type's relation to read its columns.  The plain statement may have no
+ * use for them, so the analysis must not wait for an ALTER TYPE that it would never meet.
+ */
+TupleDesc
+cx_relations_row_type(cx_analysis *analysis, Oid type)
+{
+	Oid			relation = get_typ_typrelid(type);
+	TupleDesc	desc;
+
+	if (!ConditionalLockRelationOid(relation, AccessShareLock))
+	{
+		cx_analysis_refuse(analysis, "type %s is being altered", format_type_be(type));
+		return NULL;
+	}
+	desc = lookup_rowtype_tupdesc_copy(type, -1);
+	UnlockRelationOid(relation, AccessShareLock);
+	return desc;
+}
+
+/*
  * A value of a table's row type follows the table's definition: ADD COLUMN makes it longer.  So do
  * values of the types made from it.  Other types of users have tags of their own: an enum's labels, a
  * domain's constraints, a composite's attributes change.
@@ -273,9 +294,11 @@ cx_relations_add_row_types(cx_analysis *analysis, Oid type)
 		case TYPTYPE_COMPOSITE:
 			{
 				Oid			relation = get_typ_typrelid(type);
-				TupleDesc	desc = lookup_rowtype_tupdesc_copy(type, -1);
+				TupleDesc	desc = cx_relations_row_type(analysis, type);
 				cx_tracked	tracked;
 
+				if (desc == NULL)
+					return false;
 				if (get_rel_relkind(relation) != RELKIND_COMPOSITE_TYPE)
 				{
 					if (get_rel_persistence(relation) == RELPERSISTENCE_TEMP)

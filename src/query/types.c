@@ -75,8 +75,10 @@ review_parts(cx_analysis *analysis, Oid type, part_reviewer reviewer, bool *scal
 
 		case TYPTYPE_COMPOSITE:
 			{
-				TupleDesc	desc = lookup_rowtype_tupdesc_copy(type, -1);
+				TupleDesc	desc = cx_relations_row_type(analysis, type);
 
+				if (desc == NULL)
+					return false;
 				for (int i = 0; i < desc->natts; i++)
 				{
 					if (!TupleDescAttr(desc, i)->attisdropped &&
