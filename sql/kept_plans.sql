@@ -154,9 +154,27 @@ EXECUTE computed;
 :happened
 DEALLOCATE ALL;
 DROP FUNCTION kind_of(int), kind(numeric);
--- a variable of another's type, which the session compiled before that was shadowed
+-- a plan whose tags are of the table that a name in a body meant before
 CREATE SCHEMA nearer;
 SET search_path = nearer, public;
+CREATE TABLE public.named (n int);
+INSERT INTO public.named VALUES (1);
+SELECT cache_ext.track('public.named');
+CREATE FUNCTION public.of_named() RETURNS bigint STABLE LANGUAGE plpgsql AS
+	$$BEGIN RETURN (SELECT sum(n) FROM named); END$$;
+PREPARE of_named AS SELECT id, of_named() FROM public.city WHERE id = 1;
+EXECUTE of_named;
+CREATE TABLE nearer.named (n int);
+INSERT INTO nearer.named VALUES (2);
+SELECT cache_ext.track('nearer.named');
+EXECUTE of_named;
+UPDATE nearer.named SET n = 3;
+EXECUTE of_named;
+EXECUTE of_named;
+DEALLOCATE of_named;
+DROP FUNCTION public.of_named();
+DROP TABLE nearer.named, public.named;
+-- a variable of another's type, which the session compiled before that was shadowed
 CREATE TABLE measure (v numeric);
 CREATE TABLE public.measure (v int);
 ALTER TABLE nearer.measure RENAME TO hidden;
