@@ -77,7 +77,8 @@ is_value("cache_ext.lock('l', '1 min', release_at_end => true) > 0", 't');
 is_value("cache_ext.invalidate_query('SELECT v FROM t ORDER BY id') IS NOT NULL", 't');
 $s->ok(q{SELECT cache_ext.detach('t')});
 all_delivered($node);
-$node->restart('immediate');    # what another era left is removed
+$node->stop('immediate');
+$node->start;    # what another era left is removed
 $s = Session->new($node);
 $s->ok('SELECT cache_ext.attach(\'t\', \'t:{id}\', \'write_through\'); INSERT INTO t VALUES (1, \'a\')');
 all_delivered($node);
