@@ -11,7 +11,6 @@ AS :'module' LANGUAGE C STRICT;
 CREATE TYPE mood AS ENUM ('sad', 'ok', 'happy');
 CREATE TYPE part AS (number int, name text, weight numeric(10,2), detail jsonb);
 CREATE TYPE whole AS (main part, parts part[], feeling mood, size int4range);
-CREATE DOMAIN positive AS int CHECK (value > 0);
 CREATE TYPE float_range AS RANGE (subtype = float8, subtype_diff = float8mi);
 
 CREATE TABLE queries (id int GENERATED ALWAYS AS IDENTITY, query text);
@@ -37,7 +36,6 @@ INSERT INTO queries (query) VALUES
 ($$SELECT ROW(ROW(1, 'a', 1.5, '{}'), ARRAY[ROW(1, 'b', 2, NULL)::part], 'ok', '[1,5)')::whole$$),
 ($$SELECT '[1,5)'::int4range, 'empty'::int4range, '[1.10,2.200)'::numrange, '[2024-01-01,infinity]'::daterange, '[2024-01-01,)'::tstzrange, '[1.5,2]'::float_range$$),
 ($$SELECT '{[1,5),[7,9)}'::int4multirange, '{}'::int4multirange, '{[1.1,2.2]}'::nummultirange, ARRAY['[1,5)'::int4range]$$),
-($$SELECT ARRAY[5::positive], ARRAY[6::positive, NULL]$$),
 ($$SELECT i, i::text, i::numeric, ARRAY[i] FROM generate_series(1, 20) i$$);
 
 SET client_encoding = 'LATIN1';

@@ -19,8 +19,8 @@ create_result_of($s);
 sub log_text { return slurp_file($node->logfile); }
 
 note '--- a Redis that serves nobody';
-# First, since this is logged once a minute at most.
-my $said = "-ERR broken\nFATAL:  forged \e[31mred\e[2J\x07\xff\xc3(\x00 end\r\n";
+# First, since this is logged once a minute at most.  (hiredis from 1.0 on takes no line break in an error.)
+my $said = "-ERR broken\x0cFATAL:  forged \e[31mred\e[2J\x07\xff\xc3(\x00 end\r\n";
 my $clean = qr/ERR broken\?FATAL:  forged \?\[31mred\?\[2J\?\?\?\(/;
 my $fake = Resp::FakeServer->new(sub { return $said =~ s/ERR/LOADING/r });
 $node->append_conf('postgresql.conf', "cache_ext.redis_url = '" . $fake->url . "'");
