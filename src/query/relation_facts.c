@@ -43,7 +43,6 @@
 static uint64 function_changes = 1;
 static uint64 functions_known_at = 0;
 static uint64 generation = 0;
-static Oid	schema = InvalidOid;
 static Oid	statement_function = InvalidOid;
 static Oid	row_function = InvalidOid;
 static Oid	entity_function = InvalidOid;
@@ -114,7 +113,6 @@ learn_functions(void)
 
 	if (statement != statement_function || row != row_function)
 		generation++;
-	schema = namespace;
 	statement_function = statement;
 	row_function = row;
 	entity_function = entity;
@@ -141,13 +139,6 @@ cx_tracked_row_function(void)
 {
 	(void) cx_relation_facts_generation();
 	return row_function;
-}
-
-Oid
-cx_tracked_schema(void)
-{
-	(void) cx_relation_facts_generation();
-	return schema;
 }
 
 Oid

@@ -95,9 +95,6 @@ extern Oid	cx_tracked_statement_function(void);
 extern Oid	cx_tracked_row_function(void);
 extern Oid	cx_tracked_entity_function(void);
 
-/* The schema of the extension, whatever it is called; InvalidOid when it is not installed. */
-extern Oid	cx_tracked_schema(void);
-
 /* The hash that tags use for a value (not NULL) of a key column. */
 extern uint32 cx_tracked_hash_value(const cx_tracked_key *key, Datum value);
 
